@@ -1,0 +1,1 @@
+"""The types everyone shares: grids, scenes, geographic properties, facts, statements, errors, paths and progress."""

@@ -1,0 +1,125 @@
+"""A folder on a local disk or an object store, read and written in whole files that are either there or not."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from knowlip.core.errors import OutputError
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A root that files are read from and written to by relative name.
+
+    Every write is atomic: locally through a temporary name in the same folder and a rename, on object stores because
+    an object appears only when its upload is complete.
+
+    Args:
+        root: A path or any fsspec URL (`s3://bucket/corpus`, `memory://corpus`).
+    """
+
+    root: str
+
+    @cached_property
+    def _fs_and_base(self) -> tuple[Any, str]:
+        fs, base = fsspec.url_to_fs(str(self.root))
+        return fs, base.rstrip("/")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether files can be opened by path."""
+        return isinstance(self._fs_and_base[0], fsspec.implementations.local.LocalFileSystem)
+
+    def path(self, name: str = "") -> str:
+        """The full path or URL of a file, as rasterio, pyarrow and people want it."""
+        fs, base = self._fs_and_base
+        full = f"{base}/{name}" if name else base
+        return full if self.is_local else str(fs.unstrip_protocol(full))
+
+    def exists(self, name: str = "") -> bool:
+        """Whether a file or folder of this name is there."""
+        fs, base = self._fs_and_base
+        return bool(fs.exists(f"{base}/{name}" if name else base))
+
+    def names(self, pattern: str) -> list[str]:
+        """Sorted names of the files that match a glob pattern below the root."""
+        fs, base = self._fs_and_base
+        return sorted(str(p)[len(base) + 1 :] for p in fs.glob(f"{base}/{pattern}"))
+
+    def read_bytes(self, name: str) -> bytes:
+        """The content of a file. Raises FileNotFoundError."""
+        fs, base = self._fs_and_base
+        return bytes(fs.cat_file(f"{base}/{name}"))
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Write a whole file or nothing of it.
+
+        Raises:
+            OutputError: The place cannot be written, or the disk is full.
+        """
+        fs, base = self._fs_and_base
+        target = f"{base}/{name}"
+        try:
+            fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+            if not self.is_local:
+                fs.pipe_file(target, data)
+                return
+            temporary = f"{target}.{os.getpid()}.part"
+            try:
+                with open(temporary, "wb") as file:
+                    file.write(data)
+                os.replace(temporary, target)
+            except BaseException:
+                if os.path.exists(temporary):
+                    os.unlink(temporary)
+                raise
+        except OSError as error:
+            raise cannot_write(self.path(name), error) from error
+
+    def remove(self, name: str) -> None:
+        """Remove a file or a folder with all it holds; nothing happens when it is not there."""
+        fs, base = self._fs_and_base
+        if fs.exists(f"{base}/{name}"):
+            fs.rm(f"{base}/{name}", recursive=True)
+
+    def read_json(self, name: str) -> Any:
+        """The content of a JSON file."""
+        return json.loads(self.read_bytes(name))
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file, indented, keys in the order given."""
+        self.write_bytes(name, (json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n").encode())
+
+    def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """The content of a Parquet file."""
+        return pq.read_table(pa.BufferReader(self.read_bytes(name)), columns=columns)
+
+    def write_table(self, name: str, table: pa.Table) -> None:
+        """Write a Parquet file, zstd-compressed."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        self.write_bytes(name, sink.getvalue().to_pybytes())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names("**"))
+
+
+def cannot_write(path: str, error: OSError) -> OutputError:
+    """The one sentence for a place that refuses a write, by what the system said."""
+    if error.errno == errno.ENOSPC:
+        return OutputError(path, "no space left on the disk", "Free some space and run the same command again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return OutputError(path, "may not be written", "Choose another --out or change its permissions")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return OutputError(path, "a file is where a folder should be", "Choose another --out")
+    return OutputError(path, f"cannot be written ({error.strerror or error})", "Choose another --out")

@@ -1,0 +1,215 @@
+"""`build_corpus`: scenes in, a finished corpus out; resumable, atomic, the same bytes whatever the number of workers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from knowlip import __version__
+from knowlip.core.errors import CorpusError, SceneError
+from knowlip.core.folder import Folder
+from knowlip.core.geoproperties import GeoProperties
+from knowlip.core.parallel import map_items
+from knowlip.corpus.croissant import croissant
+from knowlip.corpus.splits import SplitSpec, Where, split_by_place
+from knowlip.corpus.stac import scene_table, tile_table
+from knowlip.corpus.store import FORMAT_VERSION, Corpus, open_corpus
+from knowlip.corpus.tiling import Rejected, SceneJob, ScenePart, TileRecord, TileSpec, tile_scene
+from knowlip.knowledge import places
+from knowlip.scenes.geotiff import find_rasters
+from knowlip.scenes.sidecar import Declared
+
+NEAR_SPLIT = "lies within one tile of another split, so that it may be in neither"
+
+OBJECT_SCHEMA = pa.schema(
+    [(n, pa.string()) for n in ("tile_id", "object_id", "cls", "subtype")]
+    + [(n, pa.float64()) for n in ("centre_x", "centre_y")]
+    + [("corners", pa.list_(pa.float64()))]
+    + [(n, pa.float64()) for n in ("length_m", "width_m", "heading_deg")]
+    + [(n, pa.string()) for n in ("state", "source")]
+)
+
+
+class BuildConfig(BaseModel):
+    """Configuration of a build.
+
+    Attributes:
+        name: Name of the corpus, used as the STAC collection.
+        licence: SPDX expression of the scenes' licence, for `croissant.json`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "corpus"
+    licence: str = "other"
+    tiles: TileSpec = Field(default_factory=TileSpec)
+    split: SplitSpec = Field(default_factory=SplitSpec)
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build made: the corpus, and what it could not use."""
+
+    corpus: Corpus
+    rejected: list[Rejected]
+    already_complete: bool = False
+
+
+def build_corpus(
+    inputs: Sequence[str | Path],
+    out: str,
+    config: BuildConfig | None = None,
+    declared: Declared | None = None,
+    workers: int = 1,
+    progress: Callable[[int, int, str], None] = lambda done, total, name: None,
+) -> BuildResult:
+    """Cut scenes into tiles, give every tile its GeoProperties, split by place, and write the corpus.
+
+    A build that was stopped goes on where it was; the same call on a finished corpus changes nothing.
+
+    Args:
+        inputs: Scene files, or folders of them.
+        out: Folder or fsspec URL of the corpus.
+        declared: What the scenes do not say themselves.
+        progress: Called with (scenes done, scenes in all, scene's name).
+
+    Raises:
+        SceneError: No input can be used.
+        CorpusError: `out` holds another corpus, or something that is not one.
+        OutputError: `out` cannot be written.
+    """
+    config, declared, folder = config or BuildConfig(), declared or Declared(), Folder(out)
+    rasters, rejected = _gather(inputs)
+    lineage = {
+        "config": config.model_dump(),
+        "declared": {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in vars(declared).items()},
+        "inputs": [_identity(p) for p in rasters],
+    }
+    fingerprint = hashlib.sha256(repr(lineage).encode()).hexdigest()
+    if (finished := _begin(folder, fingerprint)) is not None:
+        return BuildResult(finished, _read_rejected(folder), already_complete=True)
+
+    parts: list[ScenePart] = []
+    jobs = [SceneJob(path, declared, folder, config.tiles) for path in rasters]
+    for done, result in enumerate(map_items(tile_scene, jobs, workers), 1):
+        (parts if isinstance(result, ScenePart) else rejected).append(result)  # type: ignore[arg-type]
+        progress(done, len(jobs), rasters[done - 1].name)
+    if not parts:
+        folder.remove(".build")
+        folder.remove("tiles")
+        first = rejected[0]
+        more = f" (and {len(rejected) - 1} more scenes were refused)" if len(rejected) > 1 else ""
+        raise SceneError(first.path, first.reason + more, first.remedy)
+    return BuildResult(_finish(folder, config, fingerprint, lineage, parts, rejected), rejected)
+
+
+def _identity(path: Path) -> str:
+    return f"{path.name}:{path.stat().st_size}"
+
+
+def _gather(inputs: Sequence[str | Path]) -> tuple[list[Path], list[Rejected]]:
+    """All rasters, each once, in an order that does not depend on the order of the inputs."""
+    found: dict[Path, None] = {}
+    rejected = []
+    for given in inputs:
+        try:
+            found |= dict.fromkeys(p.resolve() for p in find_rasters(Path(given)))
+        except SceneError as error:
+            rejected.append(Rejected(error.subject, error.reason, error.remedy))
+    unique: dict[str, Path] = {}
+    for path in sorted(found, key=lambda p: (p.stem, str(p))):
+        if path.stem in unique:
+            rejected.append(Rejected(str(path), f"has the same name as {unique[path.stem]}", "Rename one of the two"))
+        else:
+            unique[path.stem] = path
+    if not unique:
+        first = rejected[0]
+        raise SceneError(first.path, first.reason, first.remedy)
+    return list(unique.values()), rejected
+
+
+def _begin(folder: Folder, fingerprint: str) -> Corpus | None:
+    """Claim the folder for this build, or return the finished corpus of the same build."""
+    if folder.exists("corpus.json"):
+        corpus = open_corpus(folder.root)
+        if corpus.info.get("fingerprint") == fingerprint:
+            return corpus
+        raise CorpusError(folder.path(), "already holds a corpus of other scenes or settings", "Choose another --out, or remove it first")
+    if folder.exists(".build/fingerprint.json"):
+        if folder.read_json(".build/fingerprint.json")["fingerprint"] != fingerprint:
+            raise CorpusError(
+                folder.path(), "holds an unfinished build of other scenes or settings", "Run that command again, choose another --out, or remove the folder"
+            )  # fmt: skip
+    elif folder.exists() and folder.names("*"):
+        raise CorpusError(folder.path(), "is not empty and not a corpus", "Choose an empty or new folder for --out")
+    folder.write_json(".build/fingerprint.json", {"fingerprint": fingerprint})
+    return None
+
+
+def _finish(
+    folder: Folder, config: BuildConfig, fingerprint: str, lineage: dict[str, Any], parts: list[ScenePart], rejected: list[Rejected]
+) -> Corpus:
+    parts = sorted(parts, key=lambda p: p.scene.scene_id)
+    tiles = _placed(_in_places([t for p in parts for t in p.tiles]), config.split)
+    folder.write_table("scenes.parquet", scene_table([p.scene for p in parts]))
+    folder.write_table("tiles.parquet", tile_table(tiles, config.name))
+    folder.write_table("objects.parquet", pa.Table.from_pylist([o for p in parts for o in p.objects], schema=OBJECT_SCHEMA))
+    folder.write_table("rejected.parquet", _rejected_table(rejected))
+    counts = {
+        "scenes": len(parts), "tiles": len(tiles), "objects": sum(len(p.objects) for p in parts), "rejected": len(rejected),
+        "simulated_scenes": sum(p.scene.acquisition.simulated for p in parts),
+    } | {f"{s}_tiles": sum(t.properties.split == s for t in tiles) for s in ("train", "val", "test")}  # fmt: skip
+    info = {
+        "name": config.name, "format_version": FORMAT_VERSION, "made_with": f"sar-knowlip {__version__}", "licence": config.licence,
+        "fingerprint": fingerprint, "counts": counts, "build": config.model_dump(), "declared": lineage["declared"],
+        "lineage": [p.scene.acquisition.product_name or p.scene.source for p in parts], "knowledge": {"places": places.source(), "places_licence": places.LICENCE},
+    }  # fmt: skip
+    folder.write_json("croissant.json", croissant(folder, info))
+    # last of all: its presence says that everything else is there
+    folder.write_json("corpus.json", info)
+    folder.remove(".build")
+    return open_corpus(folder.root)
+
+
+def _in_places(tiles: list[TileRecord]) -> list[TileRecord]:
+    """Fill in country, first-level division and nearest city."""
+    found = places.nearest_places([t.properties.lon_deg for t in tiles], [t.properties.lat_deg for t in tiles])
+    result = []
+    for tile, place in zip(tiles, found, strict=True):
+        known = {"country": place.country, "admin1": place.admin1, "nearest_city": place.city, "nearest_city_km": round(place.distance_km, 3)}
+        reasons = {"admin1": f"{places.source()} names no first-level division here"} if place.admin1 is None else {}
+        result.append(_update(tile, known, reasons))
+    return result
+
+
+def _placed(tiles: list[TileRecord], spec: SplitSpec) -> list[TileRecord]:
+    """Fill in the split."""
+    where = []
+    for t in tiles:
+        p = t.properties
+        west, south, east, north = p.bbox
+        size_km = max(p.gsd_x_m * p.shape[1], p.gsd_y_m * p.shape[0]) / 1000
+        where.append(Where(t.tile_id, t.scene_id, p.platform or "unknown", (west, south, east if east >= west else east + 360, north), size_km))
+    splits = split_by_place(where, spec)
+    return [_update(t, {"split": s}, {} if s else {"split": NEAR_SPLIT}) for t, s in zip(tiles, splits, strict=True)]
+
+
+def _update(tile: TileRecord, known: dict[str, Any], reasons: dict[str, str]) -> TileRecord:
+    p = tile.properties
+    unknown = {k: v for k, v in p.unknown.items() if k not in known} | reasons
+    return tile.model_copy(update={"properties": GeoProperties.model_validate(p.model_dump() | known | {"unknown": unknown})})
+
+
+def _rejected_table(rejected: list[Rejected]) -> pa.Table:
+    schema = pa.schema([(n, pa.string()) for n in ("path", "reason", "remedy")])
+    return pa.Table.from_pylist([vars(r) for r in rejected], schema=schema)
+
+
+def _read_rejected(folder: Folder) -> list[Rejected]:
+    return [Rejected(**row) for row in folder.read_table("rejected.parquet").to_pylist()]

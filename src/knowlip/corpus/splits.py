@@ -1,0 +1,155 @@
+"""Splits by place: whole towns, or blocks of ground at least one tile apart; no footprint overlaps two splits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+KM_PER_DEGREE = 111.195
+"""Length of one degree on the mean sphere."""
+
+
+class SplitSpec(BaseModel):
+    """How places are divided.
+
+    Attributes:
+        train, val, test: Shares of tiles aimed at, each platform for itself.
+        block_km: Edge of a block, where scenes join into an area too large to be one place.
+        seed: Which places go where.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: float = Field(default=0.7, ge=0, le=1)
+    val: float = Field(default=0.1, ge=0, le=1)
+    test: float = Field(default=0.2, ge=0, le=1)
+    block_km: float = Field(default=20.0, gt=0)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Where:
+    """What a split needs of a tile: its scene, its stratum (platform), its box in degrees (west <= east) and size in km."""
+
+    tile_id: str
+    scene_id: str
+    stratum: str
+    bbox: tuple[float, float, float, float]
+    size_km: float
+
+
+def split_by_place(tiles: Sequence[Where], spec: SplitSpec) -> list[str | None]:
+    """A split for each tile; None for tiles too close to another split to be used in either.
+
+    Scenes that lie within one tile of each other form an area. An area no wider than a block is one place; a wider one
+    is cut into blocks, and tiles within one tile's width of a block of another split are left out. With fewer than five
+    places in a platform, blocks are halved until there are five or a block would be under six tiles wide.
+    """
+    if not tiles:
+        return []
+    boxes = np.array([t.bbox for t in tiles])
+    area = _areas(tiles, boxes)
+    assigned: list[str | None] = [None] * len(tiles)
+    for stratum in sorted({t.stratum for t in tiles}):
+        members = [i for i, t in enumerate(tiles) if t.stratum == stratum]
+        smallest = 6 * max(tiles[i].size_km for i in members)
+        block_km = spec.block_km
+        places = _places(boxes, area, members, block_km)
+        while len(set(places.values())) < 5 and block_km / 2 >= smallest:
+            block_km /= 2
+            places = _places(boxes, area, members, block_km)
+        split_of = _divide(places, spec)
+        for i in members:
+            assigned[i] = split_of[places[i]]
+    return _apart(tiles, boxes, assigned)
+
+
+def _grown(boxes: NDArray[np.float64], km: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Boxes grown by a distance on every side, in degrees."""
+    lat = np.clip(np.abs(boxes[:, [1, 3]]).max(axis=1), 0, 89)
+    dy = km / KM_PER_DEGREE
+    dx = dy / np.cos(np.radians(lat))
+    return boxes + np.stack([-dx, -dy, dx, dy], axis=1)
+
+
+def _areas(tiles: Sequence[Where], boxes: NDArray[np.float64]) -> list[int]:
+    """Connected area of each tile: scenes whose boxes come within one tile of each other."""
+    scenes = sorted({t.scene_id for t in tiles})
+    of = {s: i for i, s in enumerate(scenes)}
+    outline = np.full((len(scenes), 4), [np.inf, np.inf, -np.inf, -np.inf])
+    size = np.zeros(len(scenes))
+    for t, b in zip(tiles, boxes, strict=True):
+        k = of[t.scene_id]
+        outline[k] = [*np.minimum(outline[k, :2], b[:2]), *np.maximum(outline[k, 2:], b[2:])]
+        size[k] = max(size[k], t.size_km)
+    grown = _grown(outline, size)
+    parent = list(range(len(scenes)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    shapes = shapely.box(*outline.T)
+    for i, j in shapely.STRtree(shapes).query(shapely.box(*grown.T), predicate="intersects").T:
+        parent[root(int(i))] = root(int(j))
+    return [root(of[t.scene_id]) for t in tiles]
+
+
+def _places(boxes: NDArray[np.float64], area: list[int], members: list[int], block_km: float) -> dict[int, str]:
+    by_area: dict[int, list[int]] = defaultdict(list)
+    for i in members:
+        by_area[area[i]].append(i)
+    places = {}
+    for indices in by_area.values():
+        b = boxes[indices]
+        lat0 = float(b[:, [1, 3]].mean())
+        per_degree = np.array([KM_PER_DEGREE * np.cos(np.radians(lat0)), KM_PER_DEGREE])
+        centre = (b[:, :2] + b[:, 2:]) / 2 * per_degree
+        corner = b[:, :2].min(axis=0) * per_degree
+        extent = (b[:, 2:].max(axis=0) - b[:, :2].min(axis=0)) * per_degree
+        # blocks of equal size that fill the area, so that no sliver becomes a place of its own
+        blocks = np.maximum(np.rint(extent / block_km), 1)
+        cell = np.minimum((centre - corner) / (extent / blocks), blocks - 1).astype(int)
+        name = f"{b[:, 0].min():.3f},{b[:, 1].min():.3f}"
+        places |= {i: f"{name}/{x}.{y}" for i, (x, y) in zip(indices, cell, strict=True)}
+    return places
+
+
+def _divide(places: dict[int, str], spec: SplitSpec) -> dict[str, str]:
+    """Whole places to splits, in an order fixed by the seed, each to the split that is furthest below its share."""
+    size: dict[str, int] = defaultdict(int)
+    for place in places.values():
+        size[place] += 1
+    order = sorted(size, key=lambda p: hashlib.sha256(f"{spec.seed}:{p}".encode()).digest())
+    total, share = sum(size.values()), {"train": spec.train, "test": spec.test, "val": spec.val}
+    got = dict.fromkeys(share, 0)
+    result = {}
+    for place in order:
+        split = max(share, key=lambda s: share[s] - got[s] / total)
+        result[place] = split
+        got[split] += size[place]
+    return result
+
+
+def _apart(tiles: Sequence[Where], boxes: NDArray[np.float64], assigned: list[str | None]) -> list[str | None]:
+    """Leave out the training tiles near validation or test, then validation tiles near test."""
+    result = list(assigned)
+    grown = shapely.box(*_grown(boxes, np.array([t.size_km for t in tiles])).T)
+    exact = shapely.box(*boxes.T)
+    for loser, winners in (("train", ("val", "test")), ("val", ("test",))):
+        losing = [i for i, s in enumerate(result) if s == loser]
+        winning = [i for i, s in enumerate(result) if s in winners]
+        if losing and winning:
+            tree = shapely.STRtree(exact[winning])
+            for i in set(tree.query(grown[losing], predicate="intersects")[0].tolist()):
+                result[losing[i]] = None
+    return result

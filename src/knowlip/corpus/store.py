@@ -1,0 +1,162 @@
+"""A corpus on disk, opened: its tables and its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import rasterio
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
+
+from knowlip.core.errors import CorpusError
+from knowlip.core.folder import Folder
+from knowlip.core.radiometry import Radiometry
+from knowlip.scenes.geotiff import valid_mask
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TilePixels:
+    """A tile's pixels as backscatter.
+
+    Attributes:
+        db: `(C, H, W)` float32 dB; no-data is NaN. Absolute when `calibrated`.
+        polarisations: Labels of the C channels.
+        relative_to_db: `(C,)` the scene's median in dB: what uncalibrated values are measured from.
+    """
+
+    db: NDArray[np.float32]
+    polarisations: tuple[str, ...]
+    calibrated: bool
+    relative_to_db: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A finished corpus. Open one with `open_corpus`.
+
+    Attributes:
+        folder: Where it lies.
+        info: The content of `corpus.json`.
+    """
+
+    folder: Folder
+    info: dict[str, Any] = field(compare=False)
+
+    @cached_property
+    def tiles_table(self) -> pa.Table:
+        """`tiles.parquet`, as it is."""
+        return self.folder.read_table("tiles.parquet")
+
+    @cached_property
+    def tiles(self) -> pd.DataFrame:
+        """`tiles.parquet` indexed by tile id."""
+        frame: pd.DataFrame = self.tiles_table.to_pandas()
+        return frame.set_index("id", drop=False)
+
+    @cached_property
+    def scenes(self) -> pd.DataFrame:
+        """`scenes.parquet` indexed by scene id."""
+        frame: pd.DataFrame = self.folder.read_table("scenes.parquet").to_pandas()
+        return frame.set_index("scene_id", drop=False)
+
+    def tile_ids(self, split: str | None = None) -> list[str]:
+        """Sorted ids of all tiles or of one split."""
+        frame = self.tiles if split is None else self.tiles[self.tiles["knowlip:split"] == split]
+        return sorted(frame.index)
+
+    def table(self, name: str) -> pa.Table:
+        """Any of the corpus's tables by file name without ending, such as `facts`.
+
+        Raises:
+            CorpusError: It has not been made yet.
+        """
+        if not self.folder.exists(f"{name}.parquet"):
+            raise CorpusError(self.folder.path(), f"has no {name}.parquet", "Run `knowlip annotate` on the corpus first")
+        return self.folder.read_table(f"{name}.parquet")
+
+    def rounds(self) -> list[int]:
+        """The rounds of statements that are there, ascending."""
+        return sorted({int(n.split("round=")[1].split("/")[0]) for n in self.folder.names("statements/round=*/*.parquet")})
+
+    def statements(self, round_: int | None = None, tile_ids: Iterable[str] | None = None) -> pa.Table:
+        """Statements of a round (the latest by default), all statuses.
+
+        Raises:
+            CorpusError: The corpus has not been annotated, or has no such round.
+        """
+        rounds = self.rounds()
+        if not rounds or (round_ is not None and round_ not in rounds):
+            raise CorpusError(self.folder.path(), "has no statements", "Run `knowlip annotate` on the corpus first")
+        names = self.folder.names(f"statements/round={rounds[-1] if round_ is None else round_:02d}/*.parquet")
+        table = pa.concat_tables([self.folder.read_table(n) for n in names])
+        if tile_ids is not None:
+            table = table.filter(pc.is_in(table["tile_id"], pa.array(sorted(set(tile_ids)))))
+        return table
+
+    def _raster(self, kind: str, tile_id: str) -> tuple[NDArray[Any], float | None]:
+        name = f"{kind}/{self.tiles.at[tile_id, 'knowlip:scene']}/{tile_id}.tif"
+        try:
+            if self.folder.is_local:
+                with rasterio.open(self.folder.path(name)) as dataset:
+                    return dataset.read(), dataset.nodata
+            with MemoryFile(self.folder.read_bytes(name)) as memory, memory.open() as dataset:
+                return dataset.read(), dataset.nodata
+        except (RasterioError, OSError) as error:
+            raise CorpusError(self.folder.path(name), f"cannot be read ({error})", "Build the corpus again") from error
+
+    def pixels(self, tile_id: str) -> TilePixels:
+        """A tile's pixels as backscatter in dB."""
+        raw, nodata = self._raster("tiles", tile_id)
+        scene = self._scene_records[self.tiles.at[tile_id, "knowlip:scene"]]
+        db = np.where(valid_mask(raw, nodata), scene["radiometry"].to_db(raw), np.float32(np.nan))
+        return TilePixels(db, scene["polarisations"], scene["radiometry"].calibrated, scene["median_db"])
+
+    @cached_property
+    def _scene_records(self) -> dict[str, dict[str, Any]]:
+        return {
+            str(s["scene_id"]): {
+                "radiometry": Radiometry(**{f: s[f"radiometry_{f}"] for f in Radiometry.model_fields}),
+                "polarisations": tuple(s["polarisations"]),
+                "median_db": np.array([band[len(band) // 2] for band in s["db_percentiles"]], np.float32),
+            }
+            for s in self.scenes.to_dict("records")
+        }
+
+    def landcover(self, tile_id: str) -> NDArray[np.uint8] | None:
+        """True class codes `(H, W)` of a simulated tile, or None."""
+        if not self.tiles.at[tile_id, "knowlip:landcover"]:
+            return None
+        return self._raster("landcover", tile_id)[0][0]
+
+
+def open_corpus(path: str) -> Corpus:
+    """Open a finished corpus.
+
+    Raises:
+        CorpusError: Not a corpus, unfinished, or of a newer format.
+    """
+    folder = Folder(path)
+    if not folder.exists():
+        raise CorpusError(path, "no such folder", "Make a corpus with `knowlip corpus build SCENES --out FOLDER`")
+    if not folder.exists("corpus.json"):
+        if folder.exists(".build"):
+            raise CorpusError(path, "is a corpus whose build did not finish", "Run the same `knowlip corpus build` again; it goes on where it stopped")
+        raise CorpusError(path, "is not a corpus (no corpus.json)", "Make one with `knowlip corpus build SCENES --out FOLDER`")
+    try:
+        info = folder.read_json("corpus.json")
+        version = int(info["format_version"])
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise CorpusError(folder.path("corpus.json"), f"is damaged ({error})", "Build the corpus again") from error
+    if version > FORMAT_VERSION:
+        raise CorpusError(path, f"has format version {version}, newer than {FORMAT_VERSION}", "Update sar-knowlip")
+    return Corpus(folder, info)

