@@ -96,3 +96,15 @@ def largest_within(lon_deg: ArrayLike, lat_deg: ArrayLike, radius_km: float) -> 
         country = countries.get(c["country_code"], c["country_code"])
         found.append(Place(c["city"], country, c["country_code"], c.get("state"), int(c["population"]), km))
     return found
+
+
+def people_per_km2(lon_deg: ArrayLike, lat_deg: ArrayLike, radius_km: float) -> NDArray[np.float64]:
+    """Population of the named places within a radius of each point, by the circle's area.
+
+    A rough density: a place counts whole where its centre lies, at most half a million people each, since a great city's
+    people do not all live at its centre.
+    """
+    tree, cities, _ = _gazetteer()
+    near = tree.query_ball_point(unit_vectors(lon_deg, lat_deg), 2 * np.sin(radius_km / EARTH_RADIUS_KM / 2))
+    area_km2 = np.pi * radius_km**2
+    return np.array([sum(min(cities[i]["population"], 500_000) for i in found) / area_km2 for found in near])

@@ -1,0 +1,77 @@
+"""Step 5, knowledge calibration: facts of different steps that contradict each other are settled by strength of evidence."""
+
+from __future__ import annotations
+
+from knowlip.core.statements import Fact
+from knowlip.hcot.view import Facts, TileView
+
+
+def run(view: TileView, facts: Facts) -> list[Fact]:
+    """Settle contradictions between map and measurement, and say what kind of ground and function this is."""
+    settled = _water_against_coast(facts) + _targets_need_water(facts)
+    trial = Facts([*facts, *settled])
+    if view.tile_id and any(f.name == "target.count" and f.value == 0 for f in settled):
+        for name in [f.name for f in facts if f.name.startswith("target.")]:
+            facts.drop(name)
+        settled = [f for f in settled if f.name != "target.count"]
+        trial = Facts([*facts, *settled])
+    return [*settled, _terrain(trial), _function(trial)]
+
+
+def _water_against_coast(facts: Facts) -> list[Fact]:
+    """The open sea is water, whatever wind made of its brightness."""
+    sea, water = facts.number("coast.sea_share", -1), facts.number("cover.water.share")
+    if sea < 0.98 or water > 0.9:
+        return []
+    why = f"the coastline puts {sea:.0%} of the tile in the sea, backscatter only {water:.0%}; the coastline is exact"
+    return [
+        Fact("cover.water.share", round(sea, 3), 5, facts["coast.sea_share"].source, 0.9, None, why),
+        Fact("cover.order", ["water"], 5, facts["coast.sea_share"].source, 0.9, None, why),
+        Fact("water.kind", "sea", 5, facts["coast.sea_share"].source, 0.9, None, why),
+        Fact("cover.water.cells", ["upper left", "upper right", "centre", "lower left", "lower right"], 5, facts["coast.sea_share"].source, 0.9, None, why),
+        *(Fact(f"cover.{n}.share", 0.0, 5, facts["coast.sea_share"].source, 0.8, None, why) for n in ("woodland", "farmland", "building", "road", "bare")),
+    ]
+
+
+def _targets_need_water(facts: Facts) -> list[Fact]:
+    """Ships where the map knows no sea and the water is smaller than they are would be on land."""
+    if "target.count" not in facts:
+        return []
+    if facts.number("coast.sea_share", -1) == 0 and facts.number("cover.water.share") < 0.05:
+        return [Fact("target.count", 0, 5, "calibration", 0.8, None, "too little water for ships, and no sea here")]
+    return []
+
+
+def _terrain(facts: Facts) -> Fact:
+    sea, water, relief = facts.number("coast.sea_share", -1), facts.number("cover.water.share"), facts.number("relief.index")
+    source = "coastline, water and relief"
+    if water > 0.9:
+        return Fact("terrain.kind", "open water", 5, source, 0.9, None, f"{water:.0%} water")
+    if 0.02 <= sea or (facts.value("water.kind", "") == "sea" and water > 0.05):
+        return Fact("terrain.kind", "coastal", 5, source, 0.85, None, "sea and land in one frame")
+    if relief > 1.9:
+        return Fact("terrain.kind", "mountainous", 5, source, 0.5, None, f"relief index {relief:.1f} dB")
+    if relief > 1.6:
+        return Fact("terrain.kind", "hilly", 5, source, 0.5, None, f"relief index {relief:.1f} dB")
+    if facts.value("water.kind", "") == "river" and water > 0.03:
+        return Fact("terrain.kind", "river plain", 5, source, 0.6, None, "a river crosses level ground")
+    return Fact("terrain.kind", "plain", 5, source, 0.6, None, f"relief index {relief:.1f} dB")
+
+
+_FUNCTION_OF = {"water": "open water", "woodland": "woodland", "farmland": "farmland", "building": "residential", "bare": "open ground", "road": "transport"}
+
+
+def _function(facts: Facts) -> Fact:
+    order = facts.value("cover.order", [""]) or ["bare"]
+    main = order[0]
+    built = facts.number("cover.building.share")
+    source = "land cover and place"
+    if facts.value("society.airport_expected", False) and facts.number("cover.water.share") < 0.5:
+        return Fact("function.main", "airport", 5, source, 0.6, None, f"{facts.value('airport.name', 'an airport')} is {facts.number('airport.km'):.1f} km away")
+    if facts.number("coast.sea_share") > 0.1 and built > 0.25 and facts.number("cover.water.share") > 0.1:
+        return Fact("function.main", "harbour front", 5, source, 0.5, None, "dense building beside the sea")
+    if built > 0.7:
+        return Fact("function.main", "dense urban", 5, source, 0.6, None, f"{built:.0%} built up")
+    if 0.25 < built < 0.55 and main != "building":
+        return Fact("function.main", f"mixed {_FUNCTION_OF[main]} and residential", 5, source, 0.6, None, f"{built:.0%} built up")
+    return Fact("function.main", _FUNCTION_OF[main], 5, source, 0.7, None, f"{main} covers most")

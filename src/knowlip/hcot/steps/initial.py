@@ -1,0 +1,19 @@
+"""Step 0, initial capability: what can be said without any knowledge of radar or place. The control."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from knowlip.core.statements import Fact
+from knowlip.hcot.view import Facts, TileView
+
+
+def run(view: TileView, facts: Facts) -> list[Fact]:
+    """Brightness against the scene and contrast, of the first polarisation."""
+    db = view.pixels.db[0]
+    level = float(np.nanmedian(db) - view.pixels.relative_to_db[0])
+    contrast = float(np.nanpercentile(db, 95) - np.nanpercentile(db, 5))
+    return [
+        Fact("image.brightness_db", round(level, 2), 0, "pixel statistics", 1.0, "dB", "median backscatter against the scene's median"),
+        Fact("image.contrast_db", round(contrast, 2), 0, "pixel statistics", 1.0, "dB", "5th to 95th percentile"),
+    ]

@@ -1,0 +1,104 @@
+"""What a step of the chain sees: one tile with its pixels and properties, its scene, and the facts found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowlip.core.geoproperties import GeoProperties
+from knowlip.core.statements import Fact, TargetObject
+from knowlip.corpus.store import TilePixels
+from knowlip.hcot import cover, targets
+from knowlip.knowledge.airports import Airport
+from knowlip.knowledge.places import Place
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is known about a tile's place; None for a source that was not asked.
+
+    Attributes:
+        town: The most populous city within reach.
+        people_per_km2: Population of the named places around, by area.
+        sea_share: Share of the tile that the coastline puts in the sea.
+        sea: `(k, k)` bool grid of the same, rows north to south as the tile's rows.
+        sources: Name and version of each source by its first word.
+    """
+
+    town: Place | None = None
+    people_per_km2: float | None = None
+    airport: Airport | None = None
+    sea: NDArray[np.bool_] | None = None
+    sources: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def sea_share(self) -> float | None:
+        """Share of the tile in the sea, 0 to 1."""
+        return None if self.sea is None else float(self.sea.mean())
+
+
+class Facts:
+    """Facts by name, in the order they were found; a later fact of the same name replaces an earlier one."""
+
+    def __init__(self, facts: Iterable[Fact] = ()) -> None:
+        self._by_name = {f.name: f for f in facts}
+
+    def __iter__(self) -> Iterator[Fact]:
+        return iter(self._by_name.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    def __getitem__(self, name: str) -> Fact:
+        return self._by_name[name]
+
+    def value(self, name: str, default: Value) -> Value:
+        """The value of a fact, or the default when it is not known or of another kind."""
+        fact = self._by_name.get(name)
+        return fact.value if fact is not None and isinstance(fact.value, type(default)) else default  # type: ignore[return-value]
+
+    def number(self, name: str, default: float = 0.0) -> float:
+        """The numeric value of a fact."""
+        fact = self._by_name.get(name)
+        return float(fact.value) if fact is not None and isinstance(fact.value, int | float) else default
+
+    def add(self, facts: Iterable[Fact]) -> None:
+        """Add facts in place."""
+        self._by_name |= {f.name: f for f in facts}
+
+    def drop(self, name: str) -> None:
+        """Take a fact back."""
+        self._by_name.pop(name, None)
+
+
+@dataclass(frozen=True)
+class TileView:
+    """One tile as the chain sees it. Measurements that several steps use are made once.
+
+    Attributes:
+        scene: Level and texture baseline of the tile's scene.
+    """
+
+    tile_id: str
+    properties: GeoProperties
+    pixels: TilePixels
+    surroundings: Surroundings
+    scene: cover.SceneLevel
+
+    @cached_property
+    def cover(self) -> cover.CoverMap:
+        """Land cover measured from backscatter and texture."""
+        return cover.classify(self.pixels, self.scene, self.surroundings.sea, self.surroundings.people_per_km2)
+
+    @cached_property
+    def detections(self) -> tuple[TargetObject, ...]:
+        """Bright targets on water."""
+        gsd_m = (self.properties.gsd_x_m + self.properties.gsd_y_m) / 2
+        return targets.detect_ships(self.pixels, self.cover, gsd_m)
