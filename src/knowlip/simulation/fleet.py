@@ -1,0 +1,260 @@
+"""Ships on the water and aircraft on the apron."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from knowlip.simulation.airfield import Airfield
+from knowlip.simulation.grid import Grid
+from knowlip.simulation.waters import Quay, River
+
+
+@dataclass(frozen=True)
+class WorldObject:
+    """A ship or an aircraft, as a rectangle on the ground.
+
+    Attributes:
+        cls: "ship" or "aircraft".
+        subtype: Kind of ship or aircraft.
+        centre_xy_m: Centre; x to the east from the world's left edge, y to the south from its top edge.
+        length_m: Length over all.
+        width_m: Beam, or wing span.
+        heading_deg: Where the bow points, clockwise from the grid's north, in [0, 360).
+        state: "moored", "anchored", "under way" or "parked".
+    """
+
+    cls: str
+    subtype: str
+    centre_xy_m: tuple[float, float]
+    length_m: float
+    width_m: float
+    heading_deg: float
+    state: str
+
+    @property
+    def corners_xy_m(self) -> NDArray[np.float64]:
+        """The rectangle's corners (4, 2): bow right, bow left, stern left, stern right."""
+        h = np.deg2rad(self.heading_deg)
+        ahead, right = np.array([np.sin(h), -np.cos(h)]), np.array([np.cos(h), np.sin(h)])
+        signs = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]]) / 2
+        offsets = signs[:, :1] * self.length_m * ahead + signs[:, 1:] * self.width_m * right
+        return np.asarray(offsets + np.array(self.centre_xy_m), np.float64)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Length range in m, length-to-beam range, and weights of being moored, anchored and under way."""
+
+    length_m: tuple[float, float]
+    slenderness: tuple[float, float]
+    weights: tuple[float, float, float]
+
+
+# Lengths and beams span the usual size classes (feeder to ultra-large container ship, coaster to VLCC, handysize to
+# capesize bulk carrier) as in the Equasis yearly report and IHS size classes; slenderness is length over beam.
+SHIP_KINDS: dict[str, _Kind] = {
+    "container ship": _Kind((130, 400), (6.2, 7.2), (3.0, 1.5, 2.0)),
+    "tanker": _Kind((90, 333), (5.6, 6.6), (1.8, 3.0, 1.6)),
+    "bulk carrier": _Kind((110, 300), (5.8, 6.8), (1.8, 3.0, 1.4)),
+    "general cargo": _Kind((70, 170), (5.8, 7.0), (2.5, 2.0, 2.0)),
+    "ferry": _Kind((60, 220), (5.0, 7.2), (1.2, 0.0, 1.6)),
+    "cruise ship": _Kind((150, 360), (6.5, 8.2), (0.5, 0.2, 0.4)),
+    "fishing vessel": _Kind((20, 80), (3.4, 5.0), (0.8, 0.6, 2.4)),
+    "tug or patrol boat": _Kind((22, 48), (2.6, 4.6), (0.8, 0.4, 1.4)),
+}
+
+_AIRCRAFT_KINDS: dict[str, tuple[tuple[float, float], tuple[float, float], float]] = {
+    # length in m, span over length, weight; after the types named
+    "narrow-body airliner": ((33, 45), (0.85, 1.0), 5.0),  # A320 and B737 families
+    "wide-body airliner": ((58, 74), (0.88, 1.02), 2.0),  # A330, B777
+    "regional aircraft": ((23, 36), (0.8, 1.0), 2.0),  # ATR 72, E-jets
+    "small aircraft": ((9, 20), (0.95, 1.25), 1.5),
+}
+
+_STATES = ("moored", "anchored", "under way")
+_CLEAR_GAP_M = 60.0
+_BERTH_GAP_M = 45.0
+
+
+def _draw_ship(
+    state: str, longest_m: float, rng: np.random.Generator, only: str | None = None
+) -> tuple[str, float, float] | None:
+    """Subtype, length and beam of a ship no longer than that, or None when no kind is so short."""
+    at = _STATES.index(state)
+    names = [n for n, k in SHIP_KINDS.items() if k.length_m[0] < longest_m and k.weights[at] > 0]
+    if only is not None:
+        names = [n for n in names if n == only]
+    if not names:
+        return None
+    weights = np.array([SHIP_KINDS[n].weights[at] for n in names])
+    name = str(rng.choice(names, p=weights / weights.sum()))
+    kind = SHIP_KINDS[name]
+    low, high = kind.length_m[0], min(kind.length_m[1], longest_m)
+    length = float(np.round(low + (high - low) * rng.beta(1.3, 2.0), 1))
+    return name, length, float(np.round(length / rng.uniform(*kind.slenderness), 1))
+
+
+class _Roads:
+    """The water as ships find it: takes a ship if it floats there and keeps clear of all others."""
+
+    def __init__(self, grid: Grid, water: NDArray[np.bool_]) -> None:
+        self.grid, self.water = grid, water
+        self.ships: list[WorldObject] = []
+        self._shapes: list[shapely.Geometry] = []
+
+    def _floats(self, ship: WorldObject, margin_m: float) -> bool:
+        h = np.deg2rad(ship.heading_deg)
+        ahead, right = np.array([np.sin(h), -np.cos(h)]), np.array([np.cos(h), np.sin(h)])
+        half_l, half_w = ship.length_m / 2 + margin_m, ship.width_m / 2 + margin_m
+        n = int(2 * half_l / self.grid.gsd_m * 1.5) + 3
+        a, b = np.meshgrid(np.linspace(-half_l, half_l, n), np.linspace(-half_w, half_w, 5))
+        x = ship.centre_xy_m[0] + a * ahead[0] + b * right[0]
+        y = ship.centre_xy_m[1] + a * ahead[1] + b * right[1]
+        width, height = self.grid.size_m
+        if x.min() < 0 or y.min() < 0 or x.max() >= width or y.max() >= height:
+            return False
+        return bool(self.water[self.grid.pixel(x, y)].all())
+
+    def take(self, ship: WorldObject, gap_m: float, margin_m: float) -> bool:
+        """Place the ship if it can lie there; says whether it did."""
+        if not self._floats(ship, margin_m):
+            return False
+        shape = shapely.Polygon(ship.corners_xy_m)
+        if self._shapes and float(shapely.distance(np.array(self._shapes), shape).min()) < gap_m:
+            return False
+        self.ships.append(ship)
+        self._shapes.append(shape)
+        return True
+
+
+def _moor(roads: _Roads, quays: tuple[Quay, ...], rng: np.random.Generator) -> None:
+    busy = float(rng.beta(1.6, 1.6))
+    for quay in quays:
+        start, end, normal = np.array(quay.start_xy_m), np.array(quay.end_xy_m), np.array(quay.normal_xy)
+        total = float(np.hypot(*(end - start)))
+        if total < 60:
+            continue
+        along = (end - start) / total
+        heading = float(np.rad2deg(np.arctan2(along[0], -along[1])))
+        trade = str(rng.choice(list(SHIP_KINDS))) if rng.random() < 0.6 else None
+        at = float(rng.uniform(15, 60))
+        while at < total - 40:
+            drawn = _draw_ship("moored", total - at - 15, rng, trade) if rng.random() < busy else None
+            if drawn is None:
+                at += float(rng.uniform(60, 160))
+                continue
+            name, length, width = drawn
+            turned = (heading + 180.0 * float(rng.integers(2))) % 360
+            # a quay drawn in pixels may stick out, so the ship moves off until it floats
+            for off in np.arange(2.0, 2.0 + 2.5 * roads.grid.gsd_m, max(1.0, 0.4 * roads.grid.gsd_m)):
+                centre = start + along * (at + length / 2) + normal * (width / 2 + off)
+                ship = WorldObject("ship", name, (float(centre[0]), float(centre[1])), length, width, turned, "moored")
+                if roads.take(ship, _BERTH_GAP_M, 0.0):
+                    break
+            at += length + float(rng.uniform(_BERTH_GAP_M, 120))
+
+
+def _scatter(
+    roads: _Roads,
+    room_m: NDArray[np.float32],
+    step: int,
+    spots_xy_m: NDArray[np.float64],
+    state: str,
+    headings_deg: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> None:
+    """Put ships at the spots (N, 2) where there is room; `room_m` is the distance to land on a grid `step` coarser."""
+    for (x, y), heading in zip(spots_xy_m, headings_deg, strict=True):
+        row, col = (int(c / roads.grid.gsd_m / step) for c in (y, x))
+        if not (0 <= row < room_m.shape[0] and 0 <= col < room_m.shape[1]):
+            continue
+        # a narrow water is lived on by short ships
+        drawn = _draw_ship(state, 1.6 * float(room_m[row, col]), rng)
+        if drawn is not None:
+            name, length, width = drawn
+            ship = WorldObject(
+                "ship", name, (float(x), float(y)), length, width, float(np.round(heading % 360, 1)) % 360, state
+            )
+            roads.take(ship, max(_CLEAR_GAP_M, length), 25.0)
+
+
+def place_ships(
+    grid: Grid,
+    water: NDArray[np.bool_],
+    open_water: NDArray[np.bool_],
+    quays: tuple[Quay, ...],
+    rivers: tuple[River, ...],
+    is_port: bool,
+    rng: np.random.Generator,
+) -> list[WorldObject]:
+    """Ships at berth, at anchor and under way; often few, sometimes none, sometimes a crowded anchorage.
+
+    Args:
+        grid: The world's grid.
+        water: All water (H, W).
+        open_water: Sea and rivers (H, W), where ships go.
+        quays: Berths.
+        rivers: Courses of the rivers.
+        is_port: Whether the city is a port, with more traffic.
+        rng: Source of all choices.
+    """
+    roads = _Roads(grid, water)
+    _moor(roads, quays, rng)
+    if not open_water.any():
+        return roads.ships
+    step = max(1, round(20 / grid.gsd_m))
+    room = ndimage.distance_transform_edt(open_water[::step, ::step]).astype(np.float32) * np.float32(step * grid.gsd_m)
+    wide_km2 = float((room > 150).mean()) * grid.area_km2
+    width, height = grid.size_m
+
+    if wide_km2 > 0.3:
+        anchorages = min(int(rng.poisson((0.5 if is_port else 0.15) + wide_km2 / (14 if is_port else 45))), 400)
+        rows, cols = np.nonzero(room > 300 if (room > 300).any() else room > 150)
+        wind = float(rng.uniform(0, 360))
+        for _ in range(anchorages):
+            k = int(rng.integers(rows.size))
+            middle = np.array([cols[k] + 0.5, rows[k] + 0.5]) * step * grid.gsd_m
+            n = int(rng.integers(2, 18))
+            spots = middle + rng.normal(0, float(rng.uniform(400, 1000)), (n, 2))
+            _scatter(roads, room, step, spots, "anchored", wind + rng.normal(0, 8, n), rng)
+        n = min(int(rng.poisson(wide_km2 * float(rng.lognormal(-1.6 if is_port else -2.6, 0.9)))), 3000)
+        lane = float(rng.uniform(0, 180))
+        spots = rng.uniform(0, 1, (n, 2)) * (width, height)
+        _scatter(roads, room, step, spots, "under way", lane + 180 * rng.integers(0, 2, n) + rng.normal(0, 15, n), rng)
+    for river in rivers:
+        if river.width_m < 110:
+            continue
+        reach = float(np.hypot(width, height))
+        n = int(rng.poisson(reach / 1000 * float(rng.uniform(0, 1.6))))
+        for u in rng.uniform(-reach / 2, reach / 2, n):
+            frame = river.tangent(float(u))
+            side = float(rng.choice([-1.0, 1.0]))
+            x, y = frame.to_grid(0, side * 0.12 * river.width_m)
+            heading = np.rad2deg(frame.angle_rad) + 90 + (0 if side > 0 else 180)
+            _scatter(roads, room, step, np.array([[x, y]]), "under way", np.array([heading]), rng)
+    return roads.ships
+
+
+def park_aircraft(airfield: Airfield, grid: Grid, rng: np.random.Generator) -> list[WorldObject]:
+    """Aircraft on a share of the stands that lie inside the grid, noses to the terminal."""
+    names = list(_AIRCRAFT_KINDS)
+    weights = np.array([_AIRCRAFT_KINDS[n][2] for n in names])
+    filled = float(rng.uniform(0.2, 0.85))
+    width, height = grid.size_m
+    parked: list[WorldObject] = []
+    for stand in airfield.stands:
+        if rng.random() > filled:
+            continue
+        name = str(rng.choice(names, p=weights / weights.sum()))
+        lengths, spans, _ = _AIRCRAFT_KINDS[name]
+        length = float(np.round(rng.uniform(*lengths), 1))
+        span = float(np.round(length * rng.uniform(*spans), 1))
+        heading = float(np.round((np.rad2deg(stand.angle_rad) + 180 + rng.normal(0, 2)) % 360, 1)) % 360
+        aircraft = WorldObject("aircraft", name, stand.origin_xy_m, length, span, heading, "parked")
+        corners = aircraft.corners_xy_m
+        if corners.min() >= 0 and corners[:, 0].max() < width and corners[:, 1].max() < height:
+            parked.append(aircraft)
+    return parked

@@ -1,0 +1,135 @@
+"""Many simulated scenes of many cities, in one process or several, with the same bytes either way."""
+
+import multiprocessing
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+
+from knowlip.simulation.cities import City, cities, find_city
+from knowlip.simulation.scene_files import simulate_scene
+from knowlip.simulation.sensors import Sensor, find_sensor
+
+MIN_SIZE_PX = 256
+MAX_SIZE_PX = 32768
+
+# One city of each kind in turn, so that even few cities show harbours, fields and hills.
+_TURNS = (
+    frozenset({"port", "coastal"}),
+    frozenset({"plain", "river"}),
+    frozenset({"hilly"}),
+    frozenset({"plain", "airport"}),
+    frozenset({"port", "river"}),
+    frozenset({"coastal", "hilly"}),
+)
+
+_Job = tuple[City, Sensor, tuple[int, int], int, Path, int]
+
+
+def city_order(seed: int) -> list[City]:
+    """All cities in the order that scenes are made of them: shuffled by the seed, taking turns between characters."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(b"city order")]))
+    everyone = cities()
+    left = [everyone[int(k)] for k in rng.permutation(len(everyone))]
+    order: list[City] = []
+    while left:
+        wanted = _TURNS[len(order) % len(_TURNS)]
+        inland = "coastal" not in wanted
+        fits = (c for c in left if wanted <= set(c.character) and not (inland and "coastal" in c.character))
+        city = next(fits, left[0])
+        left.remove(city)
+        order.append(city)
+    return order
+
+
+def scene_seed(seed: int, city: City, index: int) -> int:
+    """The seed of one scene, which no other scene's presence changes."""
+    sequence = np.random.SeedSequence([seed, zlib.crc32(city.name.encode()), index])
+    return int(sequence.generate_state(1, np.uint64)[0])
+
+
+def _run(job: _Job) -> Path:
+    city, sensor, shape, seed, out, index = job
+    return simulate_scene(city, sensor, shape, seed, out, index)
+
+
+def simulate(
+    out: Path,
+    cities_n: int,
+    scenes_per_city: int,
+    sensor_name: str,
+    size_px: int,
+    seed: int,
+    city_names: Sequence[str] = (),
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Simulate scenes into a folder; scenes that are there already are kept.
+
+    Args:
+        out: Folder, made when missing.
+        cities_n: How many cities; not used when they are named.
+        scenes_per_city: How many scenes of each.
+        sensor_name: Preset of `sensors.SENSORS`.
+        size_px: Side of the square scenes in pixels.
+        seed: Sets which cities are taken and everything in the scenes.
+        city_names: Cities to take instead of choosing.
+        workers: Processes to spread the scenes over.
+        progress: Called with the number of scenes done and of all, after each.
+
+    Returns:
+        Paths of the scenes' GeoTIFFs, by city and scene.
+
+    Raises:
+        ValueError: A city or sensor is unknown, or a number is out of its range.
+    """
+    sensor = find_sensor(sensor_name)
+    if not MIN_SIZE_PX <= size_px <= MAX_SIZE_PX:
+        raise ValueError(f"size must be {MIN_SIZE_PX} to {MAX_SIZE_PX} pixels, not {size_px}")
+    for name, value in (("scenes per city", scenes_per_city), ("workers", workers)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, not {seed}")
+    if city_names:
+        chosen = list(dict.fromkeys(find_city(name) for name in city_names))
+    else:
+        everyone = city_order(seed)
+        if not 1 <= cities_n <= len(everyone):
+            raise ValueError(f"number of cities must be 1 to {len(everyone)}, not {cities_n}")
+        chosen = everyone[:cities_n]
+
+    out.mkdir(parents=True, exist_ok=True)
+    shape = (size_px, size_px)
+    jobs: list[_Job] = [
+        (city, sensor, shape, scene_seed(seed, city, index), out, index)
+        for city in chosen
+        for index in range(scenes_per_city)
+    ]
+
+    def report(done: int) -> None:
+        if progress is not None:
+            progress(done, len(jobs))
+
+    if workers == 1 or len(jobs) == 1:
+        return list(_counted(map(_run, jobs), report))
+    paths: dict[int, Path] = {}
+    # forked children would inherit locks of whatever threads the caller runs
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = {pool.submit(_run, job): k for k, job in enumerate(jobs)}
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                paths[futures[future]] = future.result()
+                report(done)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [paths[k] for k in range(len(jobs))]
+
+
+def _counted(results: Iterable[Path], report: Callable[[int], None]) -> Iterable[Path]:
+    for done, result in enumerate(results, start=1):
+        report(done)
+        yield result
