@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from knowlip.model.vit import GEO_PROPERTIES, ViT, ViTConfig, convolve_polarisations
+from knowlip.model.stems import convolve_polarisations
+from knowlip.model.vit import GEO_PROPERTIES, ViT, ViTConfig
 
 RENAMED = {
     "embeddings.cls_token": "cls_token",

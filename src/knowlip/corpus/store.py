@@ -23,6 +23,23 @@ from knowlip.scenes.geotiff import valid_mask
 
 FORMAT_VERSION = 1
 
+_TEXT, _WHOLE = pa.string(), pa.int64()
+_SLOT = pa.struct([("name", _TEXT), ("kind", _TEXT), ("value", _TEXT), ("start", _WHOLE), ("end", _WHOLE)])
+STATEMENT_SCHEMA = pa.schema(
+    [("statement_id", _TEXT), ("tile_id", _TEXT), ("schema", _TEXT), ("dimension", _TEXT), ("text", _TEXT), ("slots", pa.list_(_SLOT)),
+     ("facts", pa.list_(_TEXT)), ("confidence", pa.float64()), ("round", _WHOLE), ("status", _TEXT), ("engine", _TEXT),
+     ("masked_slots", pa.list_(_TEXT)), ("previous", _TEXT), ("scores", _TEXT), ("reason", _TEXT)]
+)  # fmt: skip
+"""A row of `statements/round=NN/*.parquet`. Round 0 has every statement; later rounds have only those they changed, with
+the text before, the scores that decided (JSON) and the reason."""
+
+ORIGINAL, MASKED, REBUILT, DROPPED = "original", "masked", "rebuilt", "dropped"
+"""What `status` may be."""
+
+DB_PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+"""What `scenes.parquet` keeps of each band's backscatter."""
+_P75, _P95 = DB_PERCENTILES.index(75), DB_PERCENTILES.index(95)
+
 
 @dataclass(frozen=True)
 class TilePixels:
@@ -31,13 +48,14 @@ class TilePixels:
     Attributes:
         db: `(C, H, W)` float32 dB; no-data is NaN. Absolute when `calibrated`.
         polarisations: Labels of the C channels.
-        relative_to_db: `(C,)` the scene's median in dB: what uncalibrated values are measured from.
+        anchor_db: `(C,)` the scene's own bright level (mean of its 75th and 95th percentile), from which uncalibrated
+            values are measured; a scene's sea or fields move its median, but hardly this.
     """
 
     db: NDArray[np.float32]
     polarisations: tuple[str, ...]
     calibrated: bool
-    relative_to_db: NDArray[np.float32]
+    anchor_db: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -89,19 +107,31 @@ class Corpus:
         return sorted({int(n.split("round=")[1].split("/")[0]) for n in self.folder.names("statements/round=*/*.parquet")})
 
     def statements(self, round_: int | None = None, tile_ids: Iterable[str] | None = None) -> pa.Table:
-        """Statements of a round (the latest by default), all statuses.
+        """Statements as they stand after a round (the latest by default), dropped ones included with their status.
 
         Raises:
             CorpusError: The corpus has not been annotated, or has no such round.
         """
         rounds = self.rounds()
-        if not rounds or (round_ is not None and round_ not in rounds):
+        if not rounds:
             raise CorpusError(self.folder.path(), "has no statements", "Run `knowlip annotate` on the corpus first")
-        names = self.folder.names(f"statements/round={rounds[-1] if round_ is None else round_:02d}/*.parquet")
-        table = pa.concat_tables([self.folder.read_table(n) for n in names])
+        if round_ is not None and round_ not in rounds:
+            raise CorpusError(self.folder.path(), f"has no round {round_} of statements", f"It has {', '.join(map(str, rounds))}")
+        tables = [self.changes(r) for r in rounds if round_ is None or r <= round_]
+        table = tables[0]
+        for later in tables[1:]:
+            unchanged = pc.invert(pc.is_in(table["statement_id"], later["statement_id"].combine_chunks()))
+            table = pa.concat_tables([table.filter(unchanged), later])
+        if len(tables) > 1:
+            table = table.sort_by([("statement_id", "ascending")])
         if tile_ids is not None:
-            table = table.filter(pc.is_in(table["tile_id"], pa.array(sorted(set(tile_ids)))))
+            table = table.filter(pc.is_in(table["tile_id"], pa.array(sorted(set(tile_ids)), pa.string())))
         return table
+
+    def changes(self, round_: int) -> pa.Table:
+        """The rows that one round wrote: all statements for round 0, the changed ones for later rounds."""
+        names = self.folder.names(f"statements/round={round_:02d}/*.parquet")
+        return pa.concat_tables([self.folder.read_table(n) for n in names])
 
     def _raster(self, kind: str, tile_id: str) -> tuple[NDArray[Any], float | None]:
         name = f"{kind}/{self.tiles.at[tile_id, 'knowlip:scene']}/{tile_id}.tif"
@@ -119,7 +149,7 @@ class Corpus:
         raw, nodata = self._raster("tiles", tile_id)
         scene = self._scene_records[self.tiles.at[tile_id, "knowlip:scene"]]
         db = np.where(valid_mask(raw, nodata), scene["radiometry"].to_db(raw), np.float32(np.nan))
-        return TilePixels(db, scene["polarisations"], scene["radiometry"].calibrated, scene["median_db"])
+        return TilePixels(db, scene["polarisations"], scene["radiometry"].calibrated, scene["anchor_db"])
 
     @cached_property
     def _scene_records(self) -> dict[str, dict[str, Any]]:
@@ -127,7 +157,7 @@ class Corpus:
             str(s["scene_id"]): {
                 "radiometry": Radiometry(**{f: s[f"radiometry_{f}"] for f in Radiometry.model_fields}),
                 "polarisations": tuple(s["polarisations"]),
-                "median_db": np.array([band[len(band) // 2] for band in s["db_percentiles"]], np.float32),
+                "anchor_db": np.array([(band[_P75] + band[_P95]) / 2 for band in s["db_percentiles"]], np.float32),
             }
             for s in self.scenes.to_dict("records")
         }

@@ -21,11 +21,11 @@ from knowlip.core.geoproperties import GeoProperties
 from knowlip.core.radiometry import Radiometry
 from knowlip.core.scene import Acquisition, Scene
 from knowlip.corpus.geometry import locate
+from knowlip.corpus.store import DB_PERCENTILES
 from knowlip.corpus.truth import TruthReader, object_rows
 from knowlip.scenes.geotiff import open_scene, read_window, valid_mask
 from knowlip.scenes.sidecar import Declared
 
-DB_PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 _LOOK_BLOCK = 8
 
 
@@ -245,8 +245,8 @@ def incidence_at(scene: Scene, row: float, col: float) -> float | None:
     if q.incidence_near_deg is None or q.incidence_far_deg is None or q.look_azimuth_deg is None:
         return None
     # the look direction in pixel steps, for a grid whose rows run north to south or are turned by its affine
-    a, azimuth = scene.geobox.affine, np.radians(q.look_azimuth_deg)
-    step_col, step_row = (~a)(a.c + np.sin(azimuth), a.f + np.cos(azimuth))
+    inverse, azimuth = ~scene.geobox.affine, np.radians(q.look_azimuth_deg)
+    step_col, step_row = (k * np.sin(azimuth) + m * np.cos(azimuth) for k, m in ((inverse.a, inverse.b), (inverse.d, inverse.e)))
     rows, cols = scene.geobox.shape
     along = [c * step_col + r * step_row for r in (0, rows) for c in (0, cols)]
     share = (col * step_col + row * step_row - min(along)) / (max(along) - min(along))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from knowlip.core.parallel import map_items
 from knowlip.core.statements import Fact, Statement
 from knowlip.corpus.geometry import to_lonlat
 from knowlip.corpus.stac import geoproperties
-from knowlip.corpus.store import Corpus, open_corpus
+from knowlip.corpus.store import ORIGINAL, STATEMENT_SCHEMA, Corpus, open_corpus
 from knowlip.hcot import cover
 from knowlip.hcot.sentences import statements
 from knowlip.hcot.steps import run_chain
@@ -31,11 +32,6 @@ SEA_GRID = 8
 _SAMPLE_TILES = 48
 
 _TEXT, _REAL, _WHOLE = pa.string(), pa.float64(), pa.int64()
-SLOT_TYPE = pa.struct([("name", _TEXT), ("kind", _TEXT), ("value", _TEXT), ("start", _WHOLE), ("end", _WHOLE)])
-STATEMENT_SCHEMA = pa.schema(
-    [("statement_id", _TEXT), ("tile_id", _TEXT), ("schema", _TEXT), ("dimension", _TEXT), ("text", _TEXT), ("slots", pa.list_(SLOT_TYPE)),
-     ("facts", pa.list_(_TEXT)), ("confidence", _REAL), ("round", _WHOLE), ("status", _TEXT), ("engine", _TEXT)]
-)  # fmt: skip
 FACT_SCHEMA = pa.schema(
     [("tile_id", _TEXT), ("name", _TEXT), ("value", _TEXT), ("number", _REAL), ("unit", _TEXT), ("step", _WHOLE), ("source", _TEXT),
      ("confidence", _REAL), ("why", _TEXT)]
@@ -47,6 +43,7 @@ class SceneTask:
     """A work item: one scene's tiles and what is known about their places."""
 
     root: str
+    fingerprint: str
     scene_id: str
     surroundings: dict[str, Surroundings] = field(default_factory=dict)
 
@@ -91,7 +88,7 @@ def annotate(
     scenes = sorted(corpus.scenes.index)
     todo = [s for s in scenes if not folder.exists(_part(s, "facts"))]
     known = _surroundings(corpus, todo, sources)
-    tasks = [SceneTask(folder.root, s, known[s]) for s in todo]
+    tasks = [SceneTask(folder.root, corpus.info["fingerprint"], s, known[s]) for s in todo]
     progress(len(scenes) - len(todo), len(scenes), "")
     for done, scene_id in enumerate(map_items(annotate_scene, tasks, workers), len(scenes) - len(todo) + 1):
         progress(done, len(scenes), scene_id)
@@ -139,9 +136,15 @@ def _grid_points(frame: Any) -> tuple[Any, Any]:
     return lon, lat
 
 
+@lru_cache(maxsize=1)
+def _opened(root: str, fingerprint: str) -> Corpus:
+    """The corpus, opened once a process; the fingerprint keeps another one of the same path apart."""
+    return open_corpus(root)
+
+
 def annotate_scene(task: SceneTask) -> str:
     """Annotate one scene and write its part; returns the scene's name."""
-    corpus = open_corpus(task.root)
+    corpus = _opened(task.root, task.fingerprint)
     rows = corpus.tiles[corpus.tiles["knowlip:scene"] == task.scene_id].sort_index()
     level = _level(corpus, list(rows.index), task.surroundings)
     fact_rows: list[dict[str, Any]] = []
@@ -150,7 +153,7 @@ def annotate_scene(task: SceneTask) -> str:
         tile_id = row["id"]
         facts, said = describe(TileView(tile_id, geoproperties(_plain(row)), corpus.pixels(tile_id), task.surroundings[tile_id], level))
         fact_rows += [f.row(tile_id) for f in facts]
-        statement_rows += [statement_row(s, tile_id, 0, "original", "evidence") for s in said]
+        statement_rows += [statement_row(s, tile_id, 0, ORIGINAL, "evidence") for s in said]
     folder = Folder(task.root)
     folder.write_table(_part(task.scene_id, "statements"), pa.Table.from_pylist(statement_rows, schema=STATEMENT_SCHEMA))
     folder.write_table(_part(task.scene_id, "facts"), pa.Table.from_pylist(fact_rows, schema=FACT_SCHEMA))
@@ -166,7 +169,7 @@ def describe(view: TileView) -> tuple[list[Fact], list[Statement]]:
 def statement_row(statement: Statement, tile_id: str, round_: int, status: str, engine: str) -> dict[str, Any]:
     """A row of a round's statements."""
     name = f"{tile_id}/{statement.schema}/{statement.dimension}"
-    return {"statement_id": name, **statement.row(tile_id), "round": round_, "status": status, "engine": engine}
+    return {"statement_id": name, **statement.row(tile_id), "round": round_, "status": status, "engine": engine, "masked_slots": []}
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -177,7 +177,7 @@ class Bert(nn.Module):
         self.config = config
         self.embeddings = BertEmbeddings(config)
         self.encoder = BertEncoder(config)
-        self.apply(initialise_bert)
+        initialise_bert(self, config.width)
 
     def forward(
         self,
@@ -244,7 +244,7 @@ class MlmHead(nn.Module):
         super().__init__()
         self.transform = MlmTransform(config)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
-        self.apply(initialise_bert)
+        initialise_bert(self, config.width)
 
     def forward(self, hidden: Tensor, word_embeddings: Tensor) -> Tensor:
         """Tokens (..., D) and word embeddings (V, D) to scores (..., V).
@@ -268,12 +268,17 @@ class MlmTransform(nn.Module):
         return out
 
 
-def initialise_bert(module: nn.Module) -> None:
-    """BERT's initialisation: normal of standard deviation 0.02, biases 0."""
-    if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02)
-    if isinstance(module, nn.Linear):
-        nn.init.zeros_(module.bias)
+def initialise_bert(root: nn.Module, width: int) -> None:
+    """Normal weights and zero biases of a module and all below; the spread is BERT's 0.02 at a width of 768.
+
+    It grows as the model gets narrower: at 128 wide, 0.02 leaves so little of a text in CLS that contrast stands still.
+    """
+    std = (3 * width) ** -0.5
+    for module in root.modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=std)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
 
 
 def fold_token_types(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

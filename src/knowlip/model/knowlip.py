@@ -93,7 +93,7 @@ class KnowLIP(
         self.mlm_head = MlmHead(config.bert)
         self.logit_scale = nn.Parameter(torch.tensor(-math.log(TEMPERATURE_INIT)))
         for module in (self.vision_proj, self.text_proj, self.itm_head):
-            initialise_bert(module)
+            initialise_bert(module, config.bert.width)
 
     def encode_image(
         self, pixels: Tensor, channels: Tensor, geo: Tensor | None = None, keep: float = 1.0

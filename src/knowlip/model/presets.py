@@ -12,17 +12,17 @@ from knowlip.model.vit import ViTConfig
 # convolutional stem, which learns from few images; base and large have the patch stem that published weights fit.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "micro": {
-        "vit": {"width": 128, "depth": 4, "heads": 4, "patch_size": 32, "stem": "conv"},
+        "vit": {"width": 128, "depth": 4, "heads": 4, "patch_size": 32, "stem": "sar"},
         "bert": {"width": 128, "depth": 4, "heads": 4, "cross_attention_from": 2},
         "heads": {"projection": 128},
     },
     "tiny": {
-        "vit": {"width": 192, "depth": 6, "heads": 3, "patch_size": 16, "stem": "conv"},
+        "vit": {"width": 192, "depth": 6, "heads": 3, "patch_size": 16, "stem": "sar"},
         "bert": {"width": 192, "depth": 6, "heads": 3, "cross_attention_from": 3},
         "heads": {"projection": 256},
     },
     "small": {
-        "vit": {"width": 384, "depth": 12, "heads": 6, "patch_size": 16, "stem": "conv"},
+        "vit": {"width": 384, "depth": 12, "heads": 6, "patch_size": 16, "stem": "sar"},
         "bert": {"width": 384, "depth": 6, "heads": 6, "cross_attention_from": 3},
         "heads": {"projection": 256},
     },

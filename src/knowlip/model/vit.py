@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from knowlip.model.stems import make_stem
 
 GEO_PROPERTIES = (
     "gsd_m",
@@ -42,7 +43,8 @@ class ViTConfig:
         depth: Number of blocks.
         heads: Attention heads; divides `width`.
         mlp_ratio: Hidden size of the MLP over `width`.
-        stem: `patch` for one strided convolution, `conv` for 3x3 convolutions of stride 2.
+        stem: `patch` for one strided convolution; `conv` for 3x3 convolutions of stride 2; `sar` for these beside each
+            patch's moments.
         layer_norm_eps: Epsilon of every LayerNorm.
         polarisations: The channel vocabulary; `channels` in `ViT.forward` are indices into it.
         geo_tokens: Properties that become a token each, from `GEO_PROPERTIES`; the columns of `geo` in this order.
@@ -57,7 +59,7 @@ class ViTConfig:
     depth: int = 12
     heads: int = 12
     mlp_ratio: float = 4.0
-    stem: Literal["patch", "conv"] = "patch"
+    stem: Literal["patch", "conv", "sar"] = "patch"
     layer_norm_eps: float = 1e-6
     polarisations: tuple[str, ...] = ("HH", "HV", "VH", "VV")
     geo_tokens: tuple[str, ...] = ()
@@ -67,88 +69,15 @@ class ViTConfig:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         if self.image_size % self.patch_size:
             raise ValueError(f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}")
-        if self.stem not in ("patch", "conv"):
-            raise ValueError(f"stem {self.stem!r} is not one of: patch, conv")
-        if self.stem == "conv" and (self.patch_size < 2 or self.patch_size & (self.patch_size - 1)):
-            raise ValueError(f"the conv stem needs a patch_size that is a power of two, not {self.patch_size}")
-        if self.stem == "conv" and self.width % (self.patch_size // 2):
-            raise ValueError(f"the conv stem halves width {self.width} too often for patch_size {self.patch_size}")
+        if self.stem not in ("patch", "conv", "sar"):
+            raise ValueError(f"stem {self.stem!r} is not one of: patch, conv, sar")
+        least = 8 if self.stem == "sar" else 2
+        if self.stem != "patch" and (self.patch_size < least or self.patch_size & (self.patch_size - 1)):
+            raise ValueError(f"the {self.stem} stem needs a patch_size that is a power of two, not {self.patch_size}")
+        if self.stem != "patch" and self.width % (self.patch_size // 2):
+            raise ValueError(f"the {self.stem} stem halves width {self.width} too often for patch_size {self.patch_size}")
         if unknown := [name for name in self.geo_tokens if name not in GEO_PROPERTIES]:
             raise ValueError(f"unknown geo tokens {unknown}; allowed: {', '.join(GEO_PROPERTIES)}")
-
-
-def convolve_polarisations(conv: nn.Conv2d, pixels: Tensor, channels: Tensor) -> Tensor:
-    """Apply to each channel the kernel of its polarisation and average over the channels present.
-
-    The convolution is linear, so the average is taken over the pixels before it: one ordinary convolution does it.
-    With all P polarisations present it equals an ordinary P-channel convolution with `weight / P`.
-
-    Args:
-        conv: Convolution whose input channels are the polarisation vocabulary, weight (D, P, k, k).
-        pixels: Images (B, C, H, W); what an absent channel holds, NaN included, has no influence.
-        channels: Index into the vocabulary (B, C), -1 for an absent channel.
-
-    Returns:
-        Features (B, D, H', W').
-    """
-    present = channels >= 0
-    polarisations = torch.arange(conv.in_channels, device=channels.device)
-    # A batch rarely holds the whole vocabulary, and convolving zero planes costs as much as real ones. Only on the CPU:
-    # elsewhere reading the indices would make the host wait for the device.
-    if channels.device.type == "cpu" and present.any():
-        polarisations = polarisations[(polarisations[:, None] == channels.reshape(-1)).any(1)]
-    weight = conv.weight
-    if len(polarisations) < conv.in_channels:
-        weight = weight.index_select(1, polarisations)
-    same = channels.device.type == "cpu" and channels.shape[1] == len(polarisations) == 1 and bool(present.all())
-    if not same:
-        share = (channels[:, None, :] == polarisations[:, None]).to(pixels.dtype)
-        share = share / present.sum(1).clamp(min=1)[:, None, None]
-        pixels = pixels.masked_fill(~present[:, :, None, None], 0.0)
-        pixels = torch.einsum("buc,bchw->buhw", share, pixels)
-    # channels_last is two to eight times faster here on CPUs and suits tensor cores. `contiguous` would not do: one
-    # channel passes for both layouts, keeps its strides, and the convolution then answers in the slow one.
-    pixels, weight = pixels.to(memory_format=torch.channels_last), weight.to(memory_format=torch.channels_last)
-    return F.conv2d(pixels, weight, conv.bias, conv.stride, conv.padding)
-
-
-class PatchStem(nn.Module):
-    """One strided convolution: each patch is projected to a token."""
-
-    def __init__(self, config: ViTConfig) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(len(config.polarisations), config.width, config.patch_size, config.patch_size)
-
-    def forward(self, pixels: Tensor, channels: Tensor) -> Tensor:
-        """Pixels (B, C, H, W) and channels (B, C) to features (B, D, H / patch, W / patch)."""
-        return convolve_polarisations(self.proj, pixels, channels)
-
-
-class ConvStem(nn.Module):
-    """3x3 convolutions of stride 2 that double their width up to the token's, then 1x1.
-
-    GroupNorm rather than BatchNorm: batches mix sensors and are small, and the output must not depend on the batch.
-    One group, so that bright and dark parts of an image keep their ratio.
-
-    Source: Xiao et al., "Early convolutions help transformers see better", NeurIPS 2021.
-    """
-
-    def __init__(self, config: ViTConfig) -> None:
-        super().__init__()
-        steps = config.patch_size.bit_length() - 1
-        widths = [config.width >> (steps - 1 - i) for i in range(steps)]
-        self.proj = nn.Conv2d(len(config.polarisations), widths[0], 3, 2, 1, bias=False)
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1, bias=False) for a, b in pairwise(widths))
-        self.norms = nn.ModuleList(nn.GroupNorm(1, width, config.layer_norm_eps) for width in widths)
-        self.out = nn.Conv2d(widths[-1], config.width, 1)
-
-    def forward(self, pixels: Tensor, channels: Tensor) -> Tensor:
-        """Pixels (B, C, H, W) and channels (B, C) to features (B, D, H / patch, W / patch)."""
-        x = F.gelu(self.norms[0](convolve_polarisations(self.proj, pixels, channels)))
-        for conv, norm in zip(self.convs, self.norms[1:], strict=True):
-            x = F.gelu(norm(conv(x)))
-        out: Tensor = self.out(x)
-        return out
 
 
 class GeoTokens(nn.Module):
@@ -235,6 +164,21 @@ class Block(nn.Module):
         return out
 
 
+def _initialise(module: nn.Module, std: float) -> None:
+    """Normal weights and zero biases; `std` is ViT's 0.02 at a width of 768, and grows as towers get narrower."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=std)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Conv2d):
+        if module.kernel_size != (1, 1) and module.bias is not None:
+            nn.init.trunc_normal_(module.weight, std=std)
+            nn.init.zeros_(module.bias)
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    elif isinstance(module, GeoTokens):
+        nn.init.trunc_normal_(module.weight, std=std)
+        nn.init.trunc_normal_(module.unknown, std=std)
+
+
 class ViT(nn.Module):
     """Images of any set of polarisations to tokens: CLS first, then the geo tokens, then the patches in row order.
 
@@ -245,29 +189,16 @@ class ViT(nn.Module):
         super().__init__()
         self.config = config
         grid = config.image_size // config.patch_size
-        self.patch_embed = PatchStem(config) if config.stem == "patch" else ConvStem(config)
+        self.patch_embed = make_stem(config.stem, len(config.polarisations), config.width, config.patch_size, config.layer_norm_eps)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + grid * grid, config.width))
         self.geo_embed = GeoTokens(config.geo_tokens, config.width) if config.geo_tokens else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, config.layer_norm_eps)
-        self.apply(self._initialise)
+        for module in self.modules():
+            _initialise(module, (3 * config.width) ** -0.5)
         for parameter in (self.cls_token, self.pos_embed):
             nn.init.trunc_normal_(parameter, std=0.02)
-
-    @staticmethod
-    def _initialise(module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=0.02)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Conv2d):
-            if module.kernel_size != (1, 1) and module.bias is not None:
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
-            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        elif isinstance(module, GeoTokens):
-            nn.init.trunc_normal_(module.weight, std=0.02)
-            nn.init.trunc_normal_(module.unknown, std=0.02)
 
     def forward(self, pixels: Tensor, channels: Tensor, geo: Tensor | None = None, keep: float = 1.0) -> Tensor:
         """Encode a batch of images.

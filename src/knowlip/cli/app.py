@@ -1,0 +1,112 @@
+"""The command's entry: verbs, and what every error looks like."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from typing import Annotated, Any
+
+import click
+import typer
+
+from knowlip import __version__
+from knowlip.cli import annotate, bench, corpus, demo, pretrain, scenes, search, simulate
+from knowlip.core.errors import KnowlipError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="knowlip", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+    help="Georeferenced radar scenes into a described, searchable archive.",
+)  # fmt: skip
+app.command("simulate")(simulate.simulate)
+app.add_typer(scenes.app, name="scenes")
+app.add_typer(corpus.app, name="corpus")
+app.command("annotate")(annotate.annotate)
+app.command("pretrain")(pretrain.pretrain)
+app.add_typer(bench.app, name="bench")
+app.command("index")(search.index)
+app.command("search")(search.search)
+app.command("demo")(demo.demo)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"knowlip {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False,
+) -> None:
+    """Georeferenced radar scenes into a described, searchable archive."""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command; a person's mistake is one line and exit code 2, an interrupt exits with 130."""
+    signal.signal(signal.SIGTERM, _terminate)
+    _start_log()
+    try:
+        code: Any = app(args, standalone_mode=False)
+    except KnowlipError as error:
+        _fail(str(error), 2)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
+    except click.ClickException as error:
+        logging.getLogger("knowlip").error(error.format_message())
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        from knowlip.core.folder import cannot_write
+
+        logging.getLogger("knowlip").exception("failed")
+        _fail(str(cannot_write(str(error.filename or "the output"), error)), 2)
+    except Exception as error:
+        logging.getLogger("knowlip").exception("failed")
+        _fail(f"internal error: {type(error).__name__}: {error}. Please report it; the traceback is in {_log_path()}", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, code: int) -> None:
+    logging.getLogger("knowlip").error(message)
+    print(f"error: {message}" if code != INTERRUPTED else message, file=sys.stderr)
+    sys.stderr.flush()
+    sys.exit(code)
+
+
+def _log_path() -> str:
+    from platformdirs import user_log_path
+
+    return str(user_log_path("knowlip") / "knowlip.log")
+
+
+def _start_log() -> None:
+    """Everything the package logs, and each command with its end, in the user's log folder; silently nowhere if it cannot be."""
+    from logging.handlers import RotatingFileHandler
+
+    logger = logging.getLogger("knowlip")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        os.makedirs(os.path.dirname(_log_path()), exist_ok=True)
+        handler: logging.Handler = RotatingFileHandler(_log_path(), maxBytes=2_000_000, backupCount=2, delay=True)
+    except OSError:
+        handler = logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    logger.info("knowlip %s: %s", __version__, " ".join(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""`knowlip corpus`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from knowlip.cli.common import AsJson, CorpusArgument, Out, Quiet, Workers, processes, show, show_rejected
+from knowlip.core.progress import progress_bar
+
+app = typer.Typer(no_args_is_help=True, help="Build a corpus of scenes, and look at one.")
+
+
+@app.command()
+def build(
+    scenes: Annotated[list[str], typer.Argument(help="Scene files, or folders of them.", show_default=False)],
+    out: Out,
+    name: Annotated[str, typer.Option(help="Name of the corpus.")] = "corpus",
+    licence: Annotated[str, typer.Option(help="Licence of the scenes, as an SPDX expression.")] = "other",
+    tile_size: Annotated[int, typer.Option(help="Rows and columns of a tile, pixels.")] = 256,
+    min_valid: Annotated[float, typer.Option(help="Smallest share of valid pixels of a tile.")] = 0.5,
+    radiometry: Annotated[str, typer.Option(help="What pixel values mean, where scenes do not say: power, db, amplitude, or sigma0-db, gamma0-power …")] = "",
+    polarisations: Annotated[str, typer.Option(help="Labels by band, such as VV,VH.")] = "",
+    crs: Annotated[str, typer.Option(help="CRS of scenes without one, such as EPSG:32611.")] = "",
+    nodata: Annotated[float | None, typer.Option(help="Value of absent pixels, where scenes do not say.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Which places go to which split.")] = 0,
+    workers: Workers = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Cut scenes into tiles with complete geographic properties, split by place."""
+    from pydantic import ValidationError
+
+    from knowlip.core.errors import ConfigError
+    from knowlip.core.radiometry import parse_radiometry
+    from knowlip.corpus.build import BuildConfig, build_corpus
+    from knowlip.corpus.splits import SplitSpec
+    from knowlip.corpus.tiling import TileSpec
+    from knowlip.scenes.sidecar import Declared
+
+    try:
+        config = BuildConfig(name=name, licence=licence, tiles=TileSpec(tile_size=tile_size, min_valid=min_valid), split=SplitSpec(seed=seed))
+        declared = Declared(
+            radiometry=parse_radiometry(radiometry) if radiometry else None,
+            polarisations=tuple(p.strip().upper() for p in polarisations.split(",")) if polarisations else None, crs=crs or None, nodata=nodata,
+        )  # fmt: skip
+    except ValidationError as error:
+        detail = error.errors()[0]
+        raise ConfigError(f"--{str(detail['loc'][-1]).replace('_', '-')} {detail['input']}", detail["msg"], "Choose another value") from error
+    except ValueError as error:
+        raise ConfigError("--radiometry", str(error), "For example: --radiometry sigma0-db") from error
+    with progress_bar("building", quiet) as progress:
+        result = build_corpus(scenes, out, config, declared, processes(workers), progress)
+    show_rejected(result.rejected)
+    counts = result.corpus.info["counts"]
+    state = " (was complete already)" if result.already_complete else ""
+    show(
+        {"corpus": out, **counts, "already_complete": result.already_complete, "rejected_scenes": [vars(r) for r in result.rejected]}, as_json,
+        f"{counts['tiles']} tiles of {counts['scenes']} scenes in {out}{state}: {counts['train_tiles']} train, {counts['val_tiles']} val, "
+        f"{counts['test_tiles']} test; {counts['rejected']} inputs rejected\nnext: knowlip annotate {out}",
+    )  # fmt: skip
+
+
+@app.command()
+def info(corpus: CorpusArgument, as_json: AsJson = False) -> None:
+    """Show what a corpus holds."""
+    from knowlip.corpus.store import open_corpus
+
+    opened = open_corpus(corpus)
+    tiles = opened.tiles
+    west, east = min(b["xmin"] for b in tiles["bbox"]), max(b["xmax"] for b in tiles["bbox"])
+    south, north = min(b["ymin"] for b in tiles["bbox"]), max(b["ymax"] for b in tiles["bbox"])
+    facts = {
+        "name": opened.info["name"], "counts": opened.info["counts"], "annotation": opened.info.get("annotation", {}).get("counts"),
+        "rounds": opened.rounds(), "bbox": [west, south, east, north], "gsd_m": [float(tiles["gsd"].min()), float(tiles["gsd"].max())],
+        "platforms": tiles["platform"].fillna("unknown").value_counts().to_dict(), "countries": tiles["knowlip:country"].value_counts().to_dict(),
+        "made_with": opened.info["made_with"],
+    }  # fmt: skip
+    lines = [f"{k:12} {', '.join(f'{a} {b}' for a, b in v.items()) if isinstance(v, dict) else v}" for k, v in facts.items()]
+    show(facts, as_json, "\n".join(lines))
+
+
+@app.command()
+def validate(corpus: CorpusArgument, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Check every tile's file against its record, its STAC item and its GeoProperties, and that no footprint overlaps two splits."""
+    from knowlip.core.errors import CorpusError
+    from knowlip.corpus.store import open_corpus
+    from knowlip.corpus.validate import validate as run
+
+    with progress_bar("checking", quiet) as progress:
+        problems = run(open_corpus(corpus), progress)
+    show({"problems": problems}, as_json, "\n".join(problems) or "no problem found")
+    if problems:
+        raise CorpusError(corpus, f"has {len(problems)} problems", "Build it again")

@@ -1,0 +1,61 @@
+"""`knowlip scenes`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from knowlip.cli.common import AsJson, show
+
+app = typer.Typer(no_args_is_help=True, help="Look at scenes before building a corpus of them.")
+
+
+@app.callback()
+def _group() -> None:
+    """Look at scenes before building a corpus of them."""
+
+
+@app.command()
+def info(path: Annotated[str, typer.Argument(help="A scene, or a folder of scenes.", show_default=False)], as_json: AsJson = False) -> None:
+    """Show what is understood of a scene: grid, radiometry, acquisition, and what is unknown and why."""
+    from pathlib import Path
+
+    from knowlip.core.errors import SceneError
+    from knowlip.scenes.geotiff import find_rasters, open_scene
+
+    found: list[dict[str, Any]] = []
+    failures: list[SceneError] = []
+    for raster in find_rasters(Path(path)):
+        try:
+            scene = open_scene(raster)
+        except SceneError as error:
+            failures.append(error)
+            typer.echo(f"rejected: {error}", err=True)
+            continue
+        known = scene.acquisition.model_dump(exclude_none=True, exclude={"unknown", "simulated"})
+        record = {
+            "scene": scene.scene_id, "path": str(raster), "crs": str(scene.geobox.crs.to_epsg() or "custom"), "shape": tuple(scene.geobox.shape),
+            "resolution": (abs(scene.geobox.resolution.x), abs(scene.geobox.resolution.y)), "polarisations": scene.polarisations, "dtype": scene.dtype,
+            "nodata": scene.nodata, "radiometry": scene.radiometry.model_dump(), "acquisition": known, "unknown": scene.acquisition.unknown,
+        }  # fmt: skip
+        found.append(record)
+        if not as_json:
+            typer.echo(_lines(record))
+    if as_json:
+        show({"scenes": found}, True, "")
+    if not found:
+        raise failures[0]
+
+
+def _lines(r: dict[str, Any]) -> str:
+    radiometry = r["radiometry"]
+    lines = [
+        f"{r['scene']}",
+        f"  grid           {r['shape'][1]} x {r['shape'][0]} pixels of {r['resolution'][0]:g} x {r['resolution'][1]:g}, EPSG:{r['crs']}",
+        f"  bands          {', '.join(r['polarisations'])} as {r['dtype']}, no-data {r['nodata']}",
+        f"  radiometry     {radiometry['convention']} {radiometry['quantity']} ({radiometry['source']})",
+    ]
+    lines += [f"  {k:22} {v}" for k, v in r["acquisition"].items() if k != "polarisations"]
+    lines += [f"  {k:22} unknown: {v}" for k, v in r["unknown"].items()]
+    return "\n".join(lines)

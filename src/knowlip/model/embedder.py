@@ -1,0 +1,82 @@
+"""A trained model folder, opened, for those who only want its vectors and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from knowlip.core.errors import ModelError
+from knowlip.corpus.store import Corpus, TilePixels
+from knowlip.model.knowlip import KnowLIP
+from knowlip.model.processor import Processor, stack
+from knowlip.model.tokenizer import Tokenizer
+
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """A model with its processor and tokenizer. Open one with `load_embedder`."""
+
+    model: KnowLIP
+    processor: Processor
+    tokenizer: Tokenizer
+    folder: Path
+
+    def _prepare(self, tiles: Sequence[TilePixels]) -> tuple[torch.Tensor, torch.Tensor]:
+        index = {p: i for i, p in enumerate(self.model.config.vit.polarisations)}
+        pixels, channels = stack([self.processor(t) for t in tiles], [[index[p] for p in t.polarisations] for t in tiles])
+        return torch.from_numpy(pixels), torch.from_numpy(channels)
+
+    @torch.inference_mode()
+    def images(self, tiles: Sequence[TilePixels]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Tokens `(B, N, D)` and unit embeddings `(B, E)` of tiles."""
+        tokens, embedded = self.model.encode_image(*self._prepare(tiles))
+        return tokens.numpy(), embedded.numpy()
+
+    def corpus_images(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
+        """Unit embeddings `(N, E)` of a corpus's tiles."""
+        parts = [self.images([corpus.pixels(t) for t in tile_ids[i : i + _BATCH]])[1] for i in range(0, len(tile_ids), _BATCH)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.model.config.projection), np.float32)
+
+    def corpus_features(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
+        """Frozen features `(N, F)` of a corpus's tiles: mean and spread over the patches' tokens."""
+        parts = []
+        for i in range(0, len(tile_ids), _BATCH):
+            tokens, _ = self.images([corpus.pixels(t) for t in tile_ids[i : i + _BATCH]])
+            parts.append(np.concatenate([tokens[:, 0], tokens[:, 1:].mean(1), tokens[:, 1:].std(1)], axis=1))
+        return np.concatenate(parts)
+
+    @torch.inference_mode()
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit embeddings `(N, E)` of texts."""
+        parts = []
+        for i in range(0, len(texts), _BATCH):
+            encoded = self.tokenizer.encode(texts[i : i + _BATCH], self.model.config.bert.max_length)
+            parts.append(self.model.encode_text(encoded.ids, encoded.mask)[1].numpy())
+        return np.concatenate(parts) if parts else np.zeros((0, self.model.config.projection), np.float32)
+
+
+def load_embedder(folder: str | Path) -> Embedder:
+    """Open a model folder.
+
+    Raises:
+        ModelError: There is none, its training did not finish, or its files are damaged.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise ModelError(path, "no such model folder", "Train one with `knowlip pretrain CORPUS --out FOLDER`")
+    if not (path / "model.safetensors").is_file():
+        unfinished = (path / "run.json").is_file()
+        why = "holds a run that did not finish" if unfinished else "holds no model (no model.safetensors)"
+        raise ModelError(path, why, "Run the same `knowlip pretrain` again" if unfinished else "Train one with `knowlip pretrain`")
+    try:
+        model = KnowLIP.from_pretrained(path)
+        return Embedder(model, Processor.from_dict(model.config.processor), Tokenizer.load(path), path)
+    except Exception as error:
+        raise ModelError(path, f"cannot be loaded ({type(error).__name__}: {error})", "Train or fetch the model again") from error

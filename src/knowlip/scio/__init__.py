@@ -1,0 +1,1 @@
+"""The self-consistent loop: find statements that disagree with their image, mask them, and rebuild them."""

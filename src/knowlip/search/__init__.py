@@ -1,0 +1,1 @@
+"""The search index over a corpus, and its queries."""

@@ -1,0 +1,152 @@
+"""A LanceDB table of tiles: image vectors for meaning, and their words for names and places, searched together."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import warnings
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from knowlip.core.errors import ConfigError, CorpusError
+from knowlip.corpus.store import DROPPED, Corpus
+from knowlip.model.embedder import Embedder
+
+INDEX_FOLDER, TABLE = "search", "tiles"
+_BATCH = 64
+_RRF_K = 60
+"""Cormack, Clarke, Büttcher 2009, "Reciprocal rank fusion"."""
+_POOL = 200
+"""Candidates that each of the two rankings contributes."""
+
+MAX_RESULTS = 1000
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A tile found.
+
+    Attributes:
+        similarity: Cosine of the query's and the tile's vector.
+        score: Fused rank of meaning and words, 0 to 1; what the hits are ordered by.
+    """
+
+    tile_id: str
+    score: float
+    similarity: float
+    lon_deg: float
+    lat_deg: float
+    place: str
+    acquired: str | None
+    text: str
+
+
+def build_index(corpus: Corpus, embedder: Embedder, progress: Callable[[int, int, str], None] = lambda done, total, name: None) -> int:
+    """Index every tile with its vector, place and statements; replaces an index of another model or round.
+
+    Returns:
+        Tiles indexed.
+
+    Raises:
+        CorpusError: The corpus is not on a local disk, or has no statements.
+    """
+    if not corpus.folder.is_local:
+        raise CorpusError(corpus.folder.path(), "is not on a local disk, where the search index lives", "Copy the corpus and index the copy")
+    words: dict[str, list[str]] = defaultdict(list)
+    for row in corpus.statements().to_pylist():
+        if row["status"] != DROPPED:
+            words[row["tile_id"]].append(row["text"])
+    ids, rows = corpus.tile_ids(), []
+    for start in range(0, len(ids), _BATCH):
+        chunk = ids[start : start + _BATCH]
+        for tile_id, vector in zip(chunk, embedder.corpus_images(corpus, chunk), strict=True):
+            rows.append(_row(corpus.tiles.loc[tile_id], vector, " ".join(words[tile_id])))
+        progress(min(start + _BATCH, len(ids)), len(ids), "")
+    table = _connect(corpus).create_table(TABLE, pa.Table.from_pylist(rows), mode="overwrite")
+    table.create_fts_index("words", replace=True)
+    corpus.folder.write_json(f"{INDEX_FOLDER}/index.json", _identity(corpus, embedder))
+    return len(ids)
+
+
+def _row(tile: Any, vector: np.ndarray, text: str) -> dict[str, Any]:
+    parts = [tile["knowlip:nearest_city"], tile["knowlip:admin1"], tile["knowlip:country"]]
+    place = ", ".join(str(p) for p in parts if p)
+    at = tile["datetime"]
+    return {
+        "tile_id": tile["id"], "vector": vector, "place": place, "text": text, "words": f"{place}. {text}",
+        "lon_deg": tile["proj:centroid"]["lon"], "lat_deg": tile["proj:centroid"]["lat"],
+        "platform": tile["platform"], "split": tile["knowlip:split"], "country": tile["knowlip:country"], "city": tile["knowlip:nearest_city"],
+        "acquired": None if at is None or at != at else at.isoformat(),
+    }  # fmt: skip
+
+
+def _connect(corpus: Corpus) -> Any:
+    import lancedb
+
+    return lancedb.connect(corpus.folder.path(INDEX_FOLDER))
+
+
+def _identity(corpus: Corpus, embedder: Embedder) -> dict[str, Any]:
+    weights = hashlib.sha256((embedder.folder / "model.safetensors").read_bytes()).hexdigest()
+    return {"model": str(embedder.folder.resolve()), "weights": weights, "rounds": corpus.rounds(), "tiles": len(corpus.tiles)}
+
+
+def index_is_current(corpus: Corpus, embedder: Embedder) -> bool:
+    """Whether the corpus has an index made with this model from the statements as they stand."""
+    name = f"{INDEX_FOLDER}/index.json"
+    return corpus.folder.exists(name) and corpus.folder.read_json(name) == _identity(corpus, embedder)
+
+
+def indexed_model(corpus: Corpus) -> Path | None:
+    """The model folder that the corpus's index was made with."""
+    name = f"{INDEX_FOLDER}/index.json"
+    return Path(corpus.folder.read_json(name)["model"]) if corpus.folder.exists(name) else None
+
+
+def search(corpus: Corpus, embedder: Embedder, text: str, limit: int = 5, where: str | None = None) -> list[Hit]:
+    """The tiles that fit a text best, by vector and by words, their ranks fused.
+
+    Args:
+        where: A filter in SQL over the index's columns, such as `country = 'Germany'`.
+
+    Raises:
+        ConfigError: An empty text, a limit out of range, or a filter that cannot be understood.
+    """
+    if not text.strip():
+        raise ConfigError("the query", "is empty", 'Say what to look for, such as "ships near the coast"')
+    if not 1 <= limit <= MAX_RESULTS:
+        raise ConfigError(f"--limit {limit}", "is out of range", f"Choose 1 to {MAX_RESULTS}")
+    vector = embedder.texts([text])[0]
+    table = _connect(corpus).open_table(TABLE)
+    near = table.search(vector).distance_type("cosine").limit(max(_POOL, limit))
+    worded = table.search(text, query_type="fts", fts_columns="words").limit(max(_POOL, limit))
+    if where:
+        near, worded = near.where(where, prefilter=True), worded.where(where, prefilter=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            by_vector, by_words = near.to_list(), worded.to_list()
+    except (ValueError, RuntimeError, OSError) as error:
+        logging.getLogger(__name__).debug("search failed", exc_info=True)
+        line = str(error).splitlines()[0]
+        raise ConfigError(f"--where {where}" if where else "the query", f"is not understood ({line})", "Use columns such as country, city, platform") from error
+    found: dict[str, dict[str, Any]] = {r["tile_id"]: r for r in [*by_words, *by_vector]}
+    score: dict[str, float] = defaultdict(float)
+    for ranking in (by_vector, by_words):
+        for rank, r in enumerate(ranking):
+            score[r["tile_id"]] += (_RRF_K + 1) / (_RRF_K + 1 + rank) / 2
+    best = sorted(found, key=lambda t: (-score[t], t))[:limit]
+    return [_hit(found[t], score[t], vector) for t in best]
+
+
+def _hit(row: dict[str, Any], score: float, vector: np.ndarray) -> Hit:
+    return Hit(
+        tile_id=row["tile_id"], score=round(score, 4), similarity=round(float(np.dot(row["vector"], vector)), 4), lon_deg=row["lon_deg"],
+        lat_deg=row["lat_deg"], place=row["place"], acquired=row["acquired"], text=row["text"],
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Pretraining: data, losses, the loop, checkpoints."""

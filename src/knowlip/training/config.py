@@ -1,0 +1,154 @@
+"""Configuration of a pretraining run: typed, documented, refused when a key is not known."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from knowlip.core.errors import ConfigError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Part):
+    """What a step sees.
+
+    Attributes:
+        batch_size: Tiles a step.
+        sentences: Most sentences of a tile that are joined into one text; how many is drawn anew each time.
+        max_tokens: Longest text.
+        vocab_size: Most entries of the vocabulary, where one is trained.
+        speckle_looks: Looks of the multiplicative noise laid over training tiles; 0 for none.
+        level_jitter_db: Spread of a random shift of a tile's level.
+    """
+
+    batch_size: int = Field(default=48, ge=2)
+    sentences: int = Field(default=5, ge=1, le=16)
+    max_tokens: int = Field(default=112, ge=16, le=512)
+    vocab_size: int = Field(default=2000, ge=100)
+    speckle_looks: float = Field(default=8.0, ge=0)
+    level_jitter_db: float = Field(default=1.0, ge=0)
+
+
+class OptimConfig(_Part):
+    """AdamW with linear warm-up and cosine decay.
+
+    Attributes:
+        steps: Optimiser steps in all.
+        learning_rate: Peak.
+        warmup: Share of the steps.
+        clip: Largest gradient norm.
+    """
+
+    steps: int = Field(default=240, ge=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    warmup: float = Field(default=0.1, ge=0, le=1)
+    clip: float = Field(default=1.0, gt=0)
+
+
+class LossConfig(_Part):
+    """Weights of the three losses, and what is masked.
+
+    Attributes:
+        itc, itm, mlm: Weights of contrast, matching and slot filling.
+        mask_slots: Share of the slots masked for slot filling.
+        keep_patches: Share of the patches that the image encoder sees in a step.
+    """
+
+    itc: float = Field(default=1.0, ge=0)
+    itm: float = Field(default=0.5, ge=0)
+    mlm: float = Field(default=1.0, ge=0)
+    mask_slots: float = Field(default=0.5, gt=0, le=1)
+    keep_patches: float = Field(default=1.0, gt=0, le=1)
+
+
+class ScioConfig(_Part):
+    """The self-consistent round after training.
+
+    Attributes:
+        rounds: 0 or 1 rounds of screening and rebuilding.
+        margin: Log likelihood by which another value must beat a slot's own to make it suspicious.
+        steps_after: Steps trained on the repaired text.
+    """
+
+    rounds: int = Field(default=1, ge=0, le=1)
+    margin: float = Field(default=2.5, gt=0)
+    steps_after: int = Field(default=20, ge=0)
+
+
+class PretrainConfig(_Part):
+    """A pretraining run.
+
+    Attributes:
+        preset: Model size.
+        seed: Fixes weights, order, masks and noise.
+        checkpoint_every: Steps between checkpoints.
+        threads: Processor threads of torch; 0 leaves torch's own choice.
+    """
+
+    preset: str = "micro"
+    seed: int = 0
+    checkpoint_every: int = Field(default=100, ge=1)
+    threads: int = Field(default=0, ge=0)
+    data: DataConfig = Field(default_factory=DataConfig)
+    optim: OptimConfig = Field(default_factory=OptimConfig)
+    loss: LossConfig = Field(default_factory=LossConfig)
+    scio: ScioConfig = Field(default_factory=ScioConfig)
+
+
+def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PretrainConfig:
+    """Read a YAML file and apply `a.b=c` overrides.
+
+    Raises:
+        ConfigError: The file is missing or not YAML, a key is unknown (the nearest right one is named), or a value is
+            out of range.
+    """
+    content: Any = {}
+    if path is not None:
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(path, f"cannot be read as YAML ({error})", "Check the path and its syntax") from error
+        if not isinstance(content, dict):
+            raise ConfigError(path, "is not a mapping of keys to values", "See configs/demo.yaml for an example")
+    for override in overrides:
+        key, sign, value = override.partition("=")
+        if not sign:
+            raise ConfigError(f"--set {override}", "has no '='", "Write it as --set optim.steps=500")
+        target = content
+        *parents, last = key.split(".")
+        for parent in parents:
+            target = target.setdefault(parent, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"--set {override}", f"'{parent}' is a value, not a section", "Check the key")
+        target[last] = yaml.safe_load(value)
+    try:
+        return PretrainConfig.model_validate(content)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        where = ".".join(str(p) for p in detail["loc"])
+        subject = path or "--set"
+        if detail["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(where, _keys(PretrainConfig), 1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(_keys(PretrainConfig))}"
+            raise ConfigError(subject, f"unknown key '{where}'", hint) from error
+        raise ConfigError(subject, f"'{where}': {detail['msg']}", "Correct the value") from error
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    found = []
+    for name, info in model.model_fields.items():
+        part = info.annotation
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            found += _keys(part, f"{prefix}{name}.")
+        else:
+            found.append(prefix + name)
+    return found

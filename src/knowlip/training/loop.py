@@ -1,0 +1,193 @@
+"""The training loop: steps that depend on nothing but the seed and their number."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from knowlip.core.errors import ConfigError, CorpusError, ModelError
+from knowlip.core.folder import cannot_write
+from knowlip.core.scene import POLARISATIONS
+from knowlip.corpus.store import DROPPED, Corpus
+from knowlip.model.knowlip import KnowLIP, KnowLIPConfig
+from knowlip.model.presets import PRESETS, preset
+from knowlip.model.processor import Processor
+from knowlip.model.tokenizer import Tokenizer
+from knowlip.training.checkpoint import load_checkpoint, save_checkpoint
+from knowlip.training.config import OptimConfig, PretrainConfig
+from knowlip.training.data import PretrainData, Sentence, TileSource, sentences_of
+from knowlip.training.losses import pretrain_losses
+
+Progress = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclass
+class Run:
+    """A pretraining run in progress: what a step changes, and where it is kept.
+
+    Attributes:
+        step: Steps done.
+        total_steps: Steps that the schedule is laid out for.
+    """
+
+    model: KnowLIP
+    tokenizer: Tokenizer
+    optimizer: torch.optim.Optimizer
+    source: TileSource
+    config: PretrainConfig
+    out: Path
+    step: int
+    total_steps: int
+
+
+def training_texts(corpus: Corpus, tokenizer: Tokenizer, round_: int) -> dict[str, list[Sentence]]:
+    """Tokenised statements of the training split as they stand after a round."""
+    texts: dict[str, list[Sentence]] = {t: [] for t in corpus.tile_ids("train")}
+    rows = [r for r in corpus.statements(round_, texts).to_pylist() if r["status"] != DROPPED]
+    for row, sentence in zip(rows, sentences_of(rows, tokenizer), strict=True):
+        texts[row["tile_id"]].append(sentence)
+    return texts
+
+
+def begin(corpus: Corpus, config: PretrainConfig, out: Path) -> Run:
+    """Make a new run, or take up the one in `out` where its last checkpoint left it.
+
+    Raises:
+        ConfigError: The preset is unknown.
+        CorpusError: The corpus has no statements or no training tiles.
+        ModelError: `out` holds something else.
+        OutputError: `out` cannot be written.
+    """
+    if config.preset not in PRESETS:
+        raise ConfigError(f"preset '{config.preset}'", "is not known", f"Choose one of {', '.join(PRESETS)}")
+    train = corpus.tile_ids("train")
+    if len(train) < 2:
+        raise CorpusError(corpus.folder.path(), f"has {len(train)} training tiles", "Build a corpus of more scenes, or with smaller tiles")
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    identity = {"config": config.model_dump(), "corpus": corpus.info["fingerprint"]}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tokenizer = _claim(out, identity, corpus, config)
+    except OSError as error:
+        raise cannot_write(str(out), error) from error
+    size = int(corpus.tiles["proj:shape"].iloc[0][0])
+    processor = Processor(image_size=size)
+    torch.manual_seed(config.seed)
+    model = KnowLIP(model_config(config.preset, tokenizer.vocab_size, processor))
+    model.train()
+    optimizer = _optimizer(model, config.optim)
+    step = load_checkpoint(out / "checkpoint", model, optimizer)
+    source = TileSource(corpus, processor, model.config.vit.polarisations)
+    total = config.optim.steps + (config.scio.steps_after if config.scio.rounds else 0)
+    return Run(model, tokenizer, optimizer, source, config, out, step, total)
+
+
+def model_config(name: str, vocab_size: int, processor: Processor) -> KnowLIPConfig:
+    """A preset for tiles of the processor's size, with a channel for bands whose polarisation is not told.
+
+    Raises:
+        ConfigError: The tile size is not a whole number of the preset's patches.
+    """
+    try:
+        config = preset(name, vocab_size, processor.image_size)
+    except ValueError as error:
+        raise ConfigError(f"preset '{name}'", str(error), "Build the corpus with another --tile-size") from error
+    return replace(config, vit=replace(config.vit, polarisations=(*POLARISATIONS, "unknown")), processor=processor.to_dict())
+
+
+def _claim(out: Path, identity: dict[str, Any], corpus: Corpus, config: PretrainConfig) -> Tokenizer:
+    record = out / "run.json"
+    text = json.dumps(identity, indent=2, sort_keys=True) + "\n"
+    if record.is_file():
+        if record.read_text() != text:
+            raise ModelError(out, "holds a run with another configuration or corpus", "Choose another --out, or remove it")
+        return Tokenizer.load(out)
+    if any(out.iterdir()):
+        raise ModelError(out, "is not empty and holds no run", "Choose an empty or new folder for --out")
+    words = [r["text"] for r in corpus.statements(0, corpus.tile_ids("train")).select(["text"]).to_pylist()]
+    tokenizer = Tokenizer.train(words, config.data.vocab_size)
+    tokenizer.save(out)
+    # last, since its presence says that the tokenizer is there
+    record.write_text(text)
+    return tokenizer
+
+
+def _optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    # biases, norms, positions and the temperature are not pulled to zero
+    decayed = [p for p in model.parameters() if p.ndim >= 2]
+    free = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+
+
+def learning_rate(step: int, total: int, config: OptimConfig) -> float:
+    """Linear warm-up, then a cosine to a hundredth of the peak."""
+    warmup = max(1, round(config.warmup * total))
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    share = (step - warmup) / max(1, total - warmup)
+    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+
+
+def train(run: Run, texts: dict[str, list[Sentence]], stop: int, progress: Progress) -> None:
+    """Train until `stop` steps are done, with a checkpoint now and then and one at the end.
+
+    Raises:
+        ModelError: The loss is not a number; the last good checkpoint stays.
+    """
+    if run.step >= stop:
+        return
+    data = PretrainData(run.source, texts, run.tokenizer, run.config.data, run.config.seed)
+    log = _log_until(run.out / "losses.jsonl", run.step)
+    generator = torch.Generator()
+    run.model.train()
+    try:
+        with log.open("a") as file:
+            for batch in data.batches(run.step, stop):
+                started = time.perf_counter()
+                seed = run.config.seed * 1_000_003 + run.step
+                torch.manual_seed(seed)
+                generator.manual_seed(seed)
+                rate = learning_rate(run.step, run.total_steps, run.config.optim)
+                for group in run.optimizer.param_groups:
+                    group["lr"] = rate
+                losses = pretrain_losses(run.model, batch, run.config.loss, run.tokenizer.mask_id, generator)
+                if not torch.isfinite(losses.total):
+                    raise ModelError(run.out, f"the loss is not a number at step {run.step}", "Lower optim.learning_rate and start again")
+                run.optimizer.zero_grad(set_to_none=True)
+                losses.total.backward()
+                nn.utils.clip_grad_norm_(run.model.parameters(), run.config.optim.clip)
+                run.optimizer.step()
+                run.step += 1
+                values = {k: round(float(v.detach()), 5) for k, v in vars(losses).items()}
+                seconds = round(time.perf_counter() - started, 4)
+                print(json.dumps({"step": run.step, **values, "lr": round(rate, 8), "seconds": seconds}), file=file)
+                if run.step % run.config.checkpoint_every == 0 or run.step == stop:
+                    file.flush()
+                    save_checkpoint(run.out / "checkpoint", run.model, run.optimizer, run.step)
+                progress(run.step, run.total_steps, values)
+    except OSError as error:
+        raise cannot_write(str(run.out), error) from error
+
+
+def _log_until(path: Path, step: int) -> Path:
+    """The log without the lines of steps that are about to be done again."""
+    if path.is_file():
+        lines = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step]
+        path.write_text("".join(line + "\n" for line in lines))
+    return path
+
+
+def finish(run: Run) -> None:
+    """Write the trained model with its card; the checkpoint is no longer needed."""
+    run.model.eval()
+    run.model.save_pretrained(run.out)

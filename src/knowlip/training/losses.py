@@ -1,0 +1,90 @@
+"""The three losses of pretraining: contrast (ITC), matching with hard negatives (ITM), slot filling (MLM).
+
+Sources: Li et al. 2022, "BLIP" (ITC, ITM with hard negatives); SAR-KnowLIP, arXiv 2509.23927 (masking the slot words).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from knowlip.model.knowlip import KnowLIP
+from knowlip.training.config import LossConfig
+from knowlip.training.data import Batch
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Scalars of one step; `total` is the weighted sum."""
+
+    itc: Tensor
+    itm: Tensor
+    mlm: Tensor
+    total: Tensor
+
+
+def pretrain_losses(model: KnowLIP, batch: Batch, config: LossConfig, mask_id: int, generator: torch.Generator) -> Losses:
+    """All three losses of a batch.
+
+    Args:
+        generator: Draws the masks and the hard negatives.
+    """
+    tokens, image = model.encode_image(batch.pixels, batch.channels, keep=config.keep_patches)
+    first = torch.zeros(len(tokens), 1, dtype=torch.long)
+    lower = model.text_lower(batch.ids, batch.mask)
+    _, text = model.encode_text(batch.ids, batch.mask, lower=lower, at=first)
+
+    # ITC: tiles whose texts are the same to the word share the target
+    similarity = model.scale() * image @ text.T
+    same = (batch.ids[:, None] == batch.ids[None]).all(-1)
+    target = same.float() / same.sum(1, keepdim=True)
+    itc = (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
+
+    # ITM: each pair, each image with a hard wrong text, each text with a hard wrong image
+    with torch.no_grad():
+        wrong_text = _hard(similarity, same, generator)
+        wrong_image = _hard(similarity.T, same, generator)
+    n = len(tokens)
+    rows = torch.arange(n)
+    texts, images = torch.cat([rows, wrong_text, rows]), torch.cat([rows, rows, wrong_image])
+    fused = model.fuse(batch.ids[texts], batch.mask[texts], tokens[images], lower=lower[texts], at=first.repeat(3, 1))
+    matched = torch.cat([torch.ones(n), torch.zeros(2 * n)]).long()
+    itm = F.cross_entropy(model.itm_logits(fused), matched)
+
+    # MLM: whole slots are masked, never parts of one
+    hidden_ids, at, wanted = _mask_slots(batch, config.mask_slots, mask_id, generator)
+    filled = model.fuse(hidden_ids, batch.mask, tokens, at=at)
+    keep = wanted >= 0
+    mlm = F.cross_entropy(model.mlm_logits(filled[keep]), wanted[keep]) if keep.any() else filled.sum() * 0
+    return Losses(itc, itm, mlm, config.itc * itc + config.itm * itm + config.mlm * mlm)
+
+
+def _hard(similarity: Tensor, same: Tensor, generator: torch.Generator) -> Tensor:
+    """For each row a column of another text, likelier the more similar it is `(B,)`."""
+    weight = F.softmax(similarity.masked_fill(same, -torch.inf), dim=1)
+    # a row whose batch holds nothing else falls back to its neighbour
+    empty = same.all(1)
+    weight[empty] = torch.roll(torch.eye(len(same)), 1, 1)[empty]
+    return torch.multinomial(weight.nan_to_num(0) + 1e-9 * ~same, 1, generator=generator)[:, 0]
+
+
+def _mask_slots(batch: Batch, share: float, mask_id: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Mask whole slots.
+
+    Returns:
+        ids `(B, L)` with masks, positions `(B, M)` of masked tokens padded with 0, and their true ids `(B, M)`, -1 as padding.
+    """
+    most = int(batch.slots.max()) + 1
+    if most == 0:
+        return batch.ids, torch.zeros(len(batch.ids), 1, dtype=torch.long), torch.full((len(batch.ids), 1), -1)
+    chance = torch.rand(len(batch.ids), most, generator=generator)
+    chosen = (chance.gather(1, batch.slots.clamp(min=0)) < share) & (batch.slots >= 0)
+    width = max(1, int(chosen.sum(1).max()))
+    # masked positions first, in order
+    at = torch.argsort((~chosen).int(), dim=1, stable=True)[:, :width]
+    there = chosen.gather(1, at)
+    wanted = batch.ids.gather(1, at).masked_fill(~there, -1)
+    return batch.ids.masked_fill(chosen, mask_id), at * there, wanted
