@@ -32,7 +32,10 @@ def retrieval_chance(n: int) -> float:
 
 
 def cluster_interval(
-    values: NDArray[np.float64], clusters: Sequence[str], statistic: Callable[[NDArray[np.float64]], float] = np.mean, draws: int = 1000
+    values: NDArray[np.float64],
+    clusters: Sequence[str],
+    statistic: Callable[[NDArray[np.float64]], float] = np.mean,
+    draws: int = 1000,
 ) -> tuple[float, float]:
     """A 95 % bootstrap interval that draws whole clusters (scenes), as tiles of one scene are alike.
 

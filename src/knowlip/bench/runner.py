@@ -18,15 +18,24 @@ from knowlip.corpus.store import Corpus
 Task = Callable[[Corpus, BenchModel], list[Row]]
 
 TASKS: dict[str, Task] = {
-    "retrieval": retrieval.run, "main landform": vqa.main_landform, "all landforms": vqa.all_landforms, "count": vqa.count,
-}  # fmt: skip
-SUITES: dict[str, tuple[str, ...]] = {"core": tuple(TASKS), "retrieval": ("retrieval",), "questions": ("main landform", "all landforms", "count")}
+    "retrieval": retrieval.run,
+    "main landform": vqa.main_landform,
+    "all landforms": vqa.all_landforms,
+    "count": vqa.count,
+}
+SUITES: dict[str, tuple[str, ...]] = {
+    "core": tuple(TASKS),
+    "retrieval": ("retrieval",),
+    "questions": ("main landform", "all landforms", "count"),
+}
 CONTROLS = ("control-histogram", "control-hog", "control-hog+histogram")
 
 Progress = Callable[[int, int, str], None]
 
 
-def run(corpus: Corpus, suite: str, models: Sequence[str], out: str, progress: Progress = lambda done, total, name: None) -> list[Row]:
+def run(
+    corpus: Corpus, suite: str, models: Sequence[str], out: str, progress: Progress = lambda done, total, name: None
+) -> list[Row]:
     """Run a suite and write `results.json` and `results.csv`.
 
     Args:
@@ -46,9 +55,13 @@ def run(corpus: Corpus, suite: str, models: Sequence[str], out: str, progress: P
         raise ConfigError("--models", "names no model", f"Give model folders or {', '.join(CONTROLS)}")
     for name in models:
         if name not in CONTROLS and not Path(name).exists():
-            raise ConfigError(f"--models {name}", "is neither a control nor a folder", f"Controls: {', '.join(CONTROLS)}")
+            raise ConfigError(
+                f"--models {name}", "is neither a control nor a folder", f"Controls: {', '.join(CONTROLS)}"
+            )
     if not corpus.tile_ids("test") or not corpus.tile_ids("train"):
-        raise CorpusError(corpus.folder.path(), "has no test or no training split", "Build a corpus of scenes of several places")
+        raise CorpusError(
+            corpus.folder.path(), "has no test or no training split", "Build a corpus of scenes of several places"
+        )
     folder = Folder(out)
     rows = _before(folder, corpus)
     done = 0
@@ -79,7 +92,9 @@ def _before(folder: Folder, corpus: Corpus) -> list[Row]:
 
 def _write(folder: Folder, corpus: Corpus, rows: Sequence[Row]) -> None:
     splits = {s: len(corpus.tile_ids(s)) for s in ("train", "val", "test")}
-    folder.write_json("results.json", {"corpus": corpus.info["fingerprint"], "tiles": splits, "rows": [vars(r) for r in rows]})
+    folder.write_json(
+        "results.json", {"corpus": corpus.info["fingerprint"], "tiles": splits, "rows": [vars(r) for r in rows]}
+    )
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, list(Row.__dataclass_fields__), lineterminator="\n")
     table.writeheader()

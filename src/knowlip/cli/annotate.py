@@ -13,7 +13,9 @@ from knowlip.core.progress import progress_bar
 def annotate(
     corpus: CorpusArgument,
     engine: Annotated[str, typer.Option(help="What writes: evidence.")] = "evidence",
-    sources: Annotated[str, typer.Option(help="What is asked about places, comma-separated; empty for none.")] = "places,coast,airports",
+    sources: Annotated[
+        str, typer.Option(help="What is asked about places, comma-separated; empty for none.")
+    ] = "places,coast,airports",
     workers: Workers = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -27,4 +29,8 @@ def annotate(
     with progress_bar("annotating", quiet) as progress:
         done = run(opened, engine, asked, processes(workers), progress)
     state = " (was complete already)" if done.already_complete else ""
-    show(vars(done), as_json, f"{done.statements} statements and {done.facts} facts for {done.tiles} tiles{state}\nnext: knowlip pretrain {corpus} --out MODEL")
+    show(
+        vars(done),
+        as_json,
+        f"{done.statements} statements and {done.facts} facts for {done.tiles} tiles{state}\nnext: knowlip pretrain {corpus} --out MODEL",
+    )

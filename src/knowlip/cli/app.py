@@ -18,9 +18,13 @@ from knowlip.core.errors import KnowlipError
 INTERRUPTED = 130
 
 app = typer.Typer(
-    name="knowlip", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+    name="knowlip",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Georeferenced radar scenes into a described, searchable archive.",
-)  # fmt: skip
+)
 app.command("simulate")(simulate.simulate)
 app.add_typer(scenes.app, name="scenes")
 app.add_typer(corpus.app, name="corpus")
@@ -40,7 +44,9 @@ def _version(show: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     """Georeferenced radar scenes into a described, searchable archive."""
 
@@ -70,7 +76,9 @@ def main(args: list[str] | None = None) -> None:
         _fail(str(cannot_write(str(error.filename or "the output"), error)), 2)
     except Exception as error:
         logging.getLogger("knowlip").exception("failed")
-        _fail(f"internal error: {type(error).__name__}: {error}. Please report it; the traceback is in {_log_path()}", 1)
+        _fail(
+            f"internal error: {type(error).__name__}: {error}. Please report it; the traceback is in {_log_path()}", 1
+        )
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -36,7 +36,10 @@ def run(
 
 
 @app.command()
-def report(results: Annotated[str, typer.Argument(metavar="DIR", help="Folder that `bench run` wrote.")], as_json: AsJson = False) -> None:
+def report(
+    results: Annotated[str, typer.Argument(metavar="DIR", help="Folder that `bench run` wrote.")],
+    as_json: AsJson = False,
+) -> None:
     """Show the figures of a benchmark run."""
     from knowlip.core.errors import CorpusError
     from knowlip.core.folder import Folder
@@ -52,5 +55,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Figures as aligned lines, models side by side in the order of the tasks."""
     lines = [f"{'task':16} {'metric':22} {'model':24} {'value':>6}  {'95 %':^13} {'chance':>6} {'n':>5}"]
     for r in sorted(rows, key=lambda r: (r["task"], r["metric"])):
-        lines.append(f"{r['task']:16} {r['metric']:22} {r['model']:24} {r['value']:6.3f}  {r['low']:.3f}-{r['high']:.3f}  {r['chance']:6.3f} {r['n']:5}")
+        lines.append(
+            f"{r['task']:16} {r['metric']:22} {r['model']:24} {r['value']:6.3f}  {r['low']:.3f}-{r['high']:.3f}  {r['chance']:6.3f} {r['n']:5}"
+        )
     return "\n".join(lines)

@@ -33,5 +33,3 @@ def show_rejected(rejected: list[Any]) -> None:
     """List inputs that gave nothing, one line each, on standard error."""
     for r in rejected:
         typer.echo(f"rejected: {r.path}: {r.reason}. {r.remedy}", err=True)
-
-

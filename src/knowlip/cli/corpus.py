@@ -20,7 +20,12 @@ def build(
     licence: Annotated[str, typer.Option(help="Licence of the scenes, as an SPDX expression.")] = "other",
     tile_size: Annotated[int, typer.Option(help="Rows and columns of a tile, pixels.")] = 256,
     min_valid: Annotated[float, typer.Option(help="Smallest share of valid pixels of a tile.")] = 0.5,
-    radiometry: Annotated[str, typer.Option(help="What pixel values mean, where scenes do not say: power, db, amplitude, or sigma0-db, gamma0-power …")] = "",
+    radiometry: Annotated[
+        str,
+        typer.Option(
+            help="What pixel values mean, where scenes do not say: power, db, amplitude, or sigma0-db, gamma0-power …"
+        ),
+    ] = "",
     polarisations: Annotated[str, typer.Option(help="Labels by band, such as VV,VH.")] = "",
     crs: Annotated[str, typer.Option(help="CRS of scenes without one, such as EPSG:32611.")] = "",
     nodata: Annotated[float | None, typer.Option(help="Value of absent pixels, where scenes do not say.")] = None,
@@ -40,14 +45,23 @@ def build(
     from knowlip.scenes.sidecar import Declared
 
     try:
-        config = BuildConfig(name=name, licence=licence, tiles=TileSpec(tile_size=tile_size, min_valid=min_valid), split=SplitSpec(seed=seed))
+        config = BuildConfig(
+            name=name,
+            licence=licence,
+            tiles=TileSpec(tile_size=tile_size, min_valid=min_valid),
+            split=SplitSpec(seed=seed),
+        )
         declared = Declared(
             radiometry=parse_radiometry(radiometry) if radiometry else None,
-            polarisations=tuple(p.strip().upper() for p in polarisations.split(",")) if polarisations else None, crs=crs or None, nodata=nodata,
-        )  # fmt: skip
+            polarisations=tuple(p.strip().upper() for p in polarisations.split(",")) if polarisations else None,
+            crs=crs or None,
+            nodata=nodata,
+        )
     except ValidationError as error:
         detail = error.errors()[0]
-        raise ConfigError(f"--{str(detail['loc'][-1]).replace('_', '-')} {detail['input']}", detail["msg"], "Choose another value") from error
+        raise ConfigError(
+            f"--{str(detail['loc'][-1]).replace('_', '-')} {detail['input']}", detail["msg"], "Choose another value"
+        ) from error
     except ValueError as error:
         raise ConfigError("--radiometry", str(error), "For example: --radiometry sigma0-db") from error
     with progress_bar("building", quiet) as progress:
@@ -56,10 +70,16 @@ def build(
     counts = result.corpus.info["counts"]
     state = " (was complete already)" if result.already_complete else ""
     show(
-        {"corpus": out, **counts, "already_complete": result.already_complete, "rejected_scenes": [vars(r) for r in result.rejected]}, as_json,
+        {
+            "corpus": out,
+            **counts,
+            "already_complete": result.already_complete,
+            "rejected_scenes": [vars(r) for r in result.rejected],
+        },
+        as_json,
         f"{counts['tiles']} tiles of {counts['scenes']} scenes in {out}{state}: {counts['train_tiles']} train, {counts['val_tiles']} val, "
         f"{counts['test_tiles']} test; {counts['rejected']} inputs rejected\nnext: knowlip annotate {out}",
-    )  # fmt: skip
+    )
 
 
 @app.command()
@@ -72,12 +92,19 @@ def info(corpus: CorpusArgument, as_json: AsJson = False) -> None:
     west, east = min(b["xmin"] for b in tiles["bbox"]), max(b["xmax"] for b in tiles["bbox"])
     south, north = min(b["ymin"] for b in tiles["bbox"]), max(b["ymax"] for b in tiles["bbox"])
     facts = {
-        "name": opened.info["name"], "counts": opened.info["counts"], "annotation": opened.info.get("annotation", {}).get("counts"),
-        "rounds": opened.rounds(), "bbox": [west, south, east, north], "gsd_m": [float(tiles["gsd"].min()), float(tiles["gsd"].max())],
-        "platforms": tiles["platform"].fillna("unknown").value_counts().to_dict(), "countries": tiles["knowlip:country"].value_counts().to_dict(),
+        "name": opened.info["name"],
+        "counts": opened.info["counts"],
+        "annotation": opened.info.get("annotation", {}).get("counts"),
+        "rounds": opened.rounds(),
+        "bbox": [west, south, east, north],
+        "gsd_m": [float(tiles["gsd"].min()), float(tiles["gsd"].max())],
+        "platforms": tiles["platform"].fillna("unknown").value_counts().to_dict(),
+        "countries": tiles["knowlip:country"].value_counts().to_dict(),
         "made_with": opened.info["made_with"],
-    }  # fmt: skip
-    lines = [f"{k:12} {', '.join(f'{a} {b}' for a, b in v.items()) if isinstance(v, dict) else v}" for k, v in facts.items()]
+    }
+    lines = [
+        f"{k:12} {', '.join(f'{a} {b}' for a, b in v.items()) if isinstance(v, dict) else v}" for k, v in facts.items()
+    ]
     show(facts, as_json, "\n".join(lines))
 
 

@@ -11,8 +11,12 @@ from knowlip.cli.common import AsJson, Quiet, Workers, processes, show
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for all that the demonstration makes.")] = Path("demo"),
-    data: Annotated[Path | None, typer.Option(envvar="KNOWLIP_DATA", help="Folder with real scenes in `s1_scenes`.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for all that the demonstration makes.")] = Path(
+        "demo"
+    ),
+    data: Annotated[
+        Path | None, typer.Option(envvar="KNOWLIP_DATA", help="Folder with real scenes in `s1_scenes`.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML configuration of the pretraining.")] = None,
     workers: Workers = 0,
     as_json: AsJson = False,

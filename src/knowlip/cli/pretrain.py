@@ -16,7 +16,10 @@ def pretrain(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model.", show_default=False)],
     config: Annotated[Path | None, typer.Option(help="YAML configuration.")] = None,
     preset: Annotated[str | None, typer.Option(help="Model size: micro, tiny, small, base, large.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a key of the configuration, such as optim.steps=500; repeat for more.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a key of the configuration, such as optim.steps=500; repeat for more."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -32,10 +35,20 @@ def pretrain(
     from knowlip.scio.loop import pretrain as run
 
     with progress_bar("pretraining", quiet) as progress:
-        done = run(opened, settings, out, lambda step, total, losses: progress(step, total, " ".join(f"{k} {v:.3f}" for k, v in losses.items())))
-    scio = f"; SCIO: {done.scio.screened} of {done.scio.slots} slots doubtful, {done.scio.rebuilt} statements rebuilt" if done.scio else ""
+        done = run(
+            opened,
+            settings,
+            out,
+            lambda step, total, losses: progress(step, total, " ".join(f"{k} {v:.3f}" for k, v in losses.items())),
+        )
+    scio = (
+        f"; SCIO: {done.scio.screened} of {done.scio.slots} slots doubtful, {done.scio.rebuilt} statements rebuilt"
+        if done.scio
+        else ""
+    )
     show(
-        asdict(done), as_json,
+        asdict(done),
+        as_json,
         f"{done.parameters / 1e6:.1f} M parameters, {done.steps} steps in {done.train_seconds:.0f} s{scio}\n"
-        f"next: knowlip bench run {corpus} --models {out} --out RESULTS, or knowlip search {corpus} --model {out} \"a harbour with ships\"",
-    )  # fmt: skip
+        f'next: knowlip bench run {corpus} --models {out} --out RESULTS, or knowlip search {corpus} --model {out} "a harbour with ships"',
+    )

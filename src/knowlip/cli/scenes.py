@@ -17,11 +17,15 @@ def _group() -> None:
 
 
 @app.command()
-def info(path: Annotated[str, typer.Argument(help="A scene, or a folder of scenes.", show_default=False)], as_json: AsJson = False) -> None:
+def info(
+    path: Annotated[str, typer.Argument(help="A scene, or a folder of scenes.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
     """Show what is understood of a scene: grid, radiometry, acquisition, and what is unknown and why."""
     from pathlib import Path
 
     from knowlip.core.errors import SceneError
+    from knowlip.core.scene import crs_of
     from knowlip.scenes.geotiff import find_rasters, open_scene
 
     found: list[dict[str, Any]] = []
@@ -35,10 +39,18 @@ def info(path: Annotated[str, typer.Argument(help="A scene, or a folder of scene
             continue
         known = scene.acquisition.model_dump(exclude_none=True, exclude={"unknown", "simulated"})
         record = {
-            "scene": scene.scene_id, "path": str(raster), "crs": str(scene.geobox.crs.to_epsg() or "custom"), "shape": tuple(scene.geobox.shape),
-            "resolution": (abs(scene.geobox.resolution.x), abs(scene.geobox.resolution.y)), "polarisations": scene.polarisations, "dtype": scene.dtype,
-            "nodata": scene.nodata, "radiometry": scene.radiometry.model_dump(), "acquisition": known, "unknown": scene.acquisition.unknown,
-        }  # fmt: skip
+            "scene": scene.scene_id,
+            "path": str(raster),
+            "crs": str(crs_of(scene.geobox).to_epsg() or "custom"),
+            "shape": tuple(scene.geobox.shape),
+            "resolution": (abs(scene.geobox.resolution.x), abs(scene.geobox.resolution.y)),
+            "polarisations": scene.polarisations,
+            "dtype": scene.dtype,
+            "nodata": scene.nodata,
+            "radiometry": scene.radiometry.model_dump(),
+            "acquisition": known,
+            "unknown": scene.acquisition.unknown,
+        }
         found.append(record)
         if not as_json:
             typer.echo(_lines(record))

@@ -10,10 +10,17 @@ import typer
 from knowlip.cli.common import AsJson, CorpusArgument, Quiet, show
 from knowlip.core.progress import progress_bar
 
-Model = Annotated[Path | None, typer.Option("--model", "-m", help="Model folder; the index's own by default.", show_default=False)]
+Model = Annotated[
+    Path | None, typer.Option("--model", "-m", help="Model folder; the index's own by default.", show_default=False)
+]
 
 
-def index(corpus: CorpusArgument, model: Annotated[Path, typer.Option("--model", "-m", help="Model folder.")], as_json: AsJson = False, quiet: Quiet = False) -> None:
+def index(
+    corpus: CorpusArgument,
+    model: Annotated[Path, typer.Option("--model", "-m", help="Model folder.")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
     """Index a corpus for search with a model's vectors and the tiles' words."""
     from knowlip.corpus.store import open_corpus
 
@@ -24,7 +31,7 @@ def index(corpus: CorpusArgument, model: Annotated[Path, typer.Option("--model",
     embedder = load_embedder(model)
     with progress_bar("indexing", quiet) as progress:
         n = build_index(opened, embedder, progress)
-    show({"tiles": n}, as_json, f"{n} tiles indexed\nnext: knowlip search {corpus} \"ships near the coast\"")
+    show({"tiles": n}, as_json, f'{n} tiles indexed\nnext: knowlip search {corpus} "ships near the coast"')
 
 
 def search(
@@ -47,7 +54,9 @@ def search(
 
     folder = model or indexed_model(opened)
     if folder is None:
-        raise ModelError(corpus, "has no search index, and no model was given", "Add --model MODEL, made by `knowlip pretrain`")
+        raise ModelError(
+            corpus, "has no search index, and no model was given", "Add --model MODEL, made by `knowlip pretrain`"
+        )
     embedder = load_embedder(folder)
     if not index_is_current(opened, embedder):
         with progress_bar("indexing", quiet) as progress:
@@ -55,5 +64,7 @@ def search(
     hits = run(opened, embedder, query, limit, where)
     lines = []
     for rank, h in enumerate(hits, 1):
-        lines.append(f"{rank:3}  {h.score:.3f}  {h.lat_deg:9.4f} {h.lon_deg:10.4f}  {h.place}\n     {h.tile_id}\n     {h.text[:150]}")
+        lines.append(
+            f"{rank:3}  {h.score:.3f}  {h.lat_deg:9.4f} {h.lon_deg:10.4f}  {h.place}\n     {h.tile_id}\n     {h.text[:150]}"
+        )
     show({"query": query, "hits": [vars(h) for h in hits]}, as_json, "\n".join(lines) or "nothing found")

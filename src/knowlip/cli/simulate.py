@@ -33,20 +33,44 @@ def simulate(
 
     if list_sensors:
         rows = [vars(s) for s in SENSORS.values()]
-        lines = [f"{s.name:16} {s.band:3} {s.gsd_m:5.1f} m  {' '.join(s.polarisations):12} {s.platform}" for s in SENSORS.values()]
+        lines = [
+            f"{s.name:16} {s.band:3} {s.gsd_m:5.1f} m  {' '.join(s.polarisations):12} {s.platform}"
+            for s in SENSORS.values()
+        ]
         return show(rows, as_json, "\n".join(lines))
     if list_cities:
         rows = [vars(c) for c in all_cities()]
-        return show(rows, as_json, "\n".join(f"{c.name:24} {c.country_code}  {c.lat_deg:8.3f} {c.lon_deg:9.3f}  {' '.join(c.character)}" for c in all_cities()))
+        return show(
+            rows,
+            as_json,
+            "\n".join(
+                f"{c.name:24} {c.country_code}  {c.lat_deg:8.3f} {c.lon_deg:9.3f}  {' '.join(c.character)}"
+                for c in all_cities()
+            ),
+        )
     if not out:
         raise ConfigError("--out", "is missing", "Name a folder for the scenes")
     from pathlib import Path
 
     try:
         with progress_bar("simulating", quiet) as progress:
-            paths = run(Path(out), cities, scenes_per_city, sensor, size, seed, city or (), processes(workers), lambda done, total: progress(done, total, ""))
+            paths = run(
+                Path(out),
+                cities,
+                scenes_per_city,
+                sensor,
+                size,
+                seed,
+                city or (),
+                processes(workers),
+                lambda done, total: progress(done, total, ""),
+            )
     except ValueError as error:
         raise ConfigError("simulate", str(error), "See `knowlip simulate --help`") from error
     except OSError as error:
         raise cannot_write(out, error) from error
-    return show({"scenes": [str(p) for p in paths]}, as_json, f"{len(paths)} scenes in {out}\nnext: knowlip corpus build {out} --out CORPUS")
+    return show(
+        {"scenes": [str(p) for p in paths]},
+        as_json,
+        f"{len(paths)} scenes in {out}\nnext: knowlip corpus build {out} --out CORPUS",
+    )

@@ -14,7 +14,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from knowlip.core.errors import OutputError
+from knowlip.core.errors import ConfigError, OutputError
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,10 @@ class Folder:
 
     @cached_property
     def _fs_and_base(self) -> tuple[Any, str]:
-        fs, base = fsspec.url_to_fs(str(self.root))
+        try:
+            fs, base = fsspec.url_to_fs(str(self.root))
+        except (ValueError, ImportError) as error:
+            raise ConfigError(self.root, f"is not a place that can be opened ({error})", "Use a folder, or install what its protocol needs") from error
         return fs, base.rstrip("/")
 
     @property

@@ -5,9 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait
 from typing import TypeVar
 
 from knowlip.core.errors import KnowlipError
@@ -21,9 +24,31 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
-def _ignore_interrupt() -> None:
+def _start_worker() -> None:
     # Ctrl-C reaches the whole process group; the parent decides what happens, workers just end
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # a worker whose parent was killed would wait for work for ever
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits: what is started meanwhile inherits that, and shows no traceback of its own while it starts."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def map_items(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
@@ -36,11 +61,15 @@ def map_items(function: Callable[[Item], Result], items: Iterable[Item], workers
     if workers <= 1 or len(todo) <= 1:
         yield from map(function, todo)
         return
-    pool = ProcessPoolExecutor(min(workers, len(todo)), multiprocessing.get_context("spawn"), _ignore_interrupt)
+    pool = ProcessPoolExecutor(min(workers, len(todo)), multiprocessing.get_context("spawn"), _start_worker)
     try:
-        yield from pool.map(function, todo)
+        with _interrupts_held():
+            results = pool.map(function, todo)
+        yield from results
     except BrokenProcessPool as error:
-        raise KnowlipError("worker process", "was killed, usually for lack of memory", "Run again with fewer --workers") from error
+        raise KnowlipError(
+            "worker process", "was killed, usually for lack of memory", "Run again with fewer --workers"
+        ) from error
     finally:
         for process in list((pool._processes or {}).values()):
             process.terminate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -25,7 +26,7 @@ class Radiometry(BaseModel):
         source: How this is known: `sidecar`, `declared`, `tags`, `inferred from values: …`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     quantity: Quantity
     convention: Convention = "uncalibrated"
@@ -73,8 +74,12 @@ def parse_radiometry(text: str) -> Radiometry:
     convention = next((w for w in words if w in ("sigma0", "beta0", "gamma0")), "uncalibrated")
     quantity = next((w for w in words if w in ("power", "db", "amplitude")), None)
     if quantity is None or len(words) != (2 if convention != "uncalibrated" else 1):
-        raise ValueError(f"radiometry '{text}' is not one of power, db, amplitude, or sigma0-, beta0-, gamma0- before it")
+        raise ValueError(
+            f"radiometry '{text}' is not one of power, db, amplitude, or sigma0-, beta0-, gamma0- before it"
+        )
     offset = float(calibration) if calibration else 0.0
+    if not math.isfinite(offset):
+        raise ValueError(f"radiometry '{text}' has a calibration that is not a finite number of dB")
     return Radiometry.model_validate(
         {"quantity": quantity, "convention": convention, "calibration_db": offset, "source": "declared"}
     )

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,7 +15,14 @@ from knowlip.core.radiometry import Radiometry
 
 POLARISATIONS = ("HH", "HV", "VH", "VV")
 
-BAND_RANGES_GHZ = {"P": (0.25, 0.5), "L": (1.0, 2.0), "S": (2.0, 4.0), "C": (4.0, 8.0), "X": (8.0, 12.0), "Ku": (12.0, 18.0)}
+BAND_RANGES_GHZ = {
+    "P": (0.25, 0.5),
+    "L": (1.0, 2.0),
+    "S": (2.0, 4.0),
+    "C": (4.0, 8.0),
+    "X": (8.0, 12.0),
+    "Ku": (12.0, 18.0),
+}
 """Radar band letters, IEEE Std 521; P as in STAC's sar extension."""
 
 
@@ -45,8 +53,8 @@ class Acquisition(BaseModel):
     centre_frequency_ghz: float | None = Field(default=None, gt=0.1, lt=100)
     polarisations: tuple[str, ...] | None = None
     orbit_state: Literal["ascending", "descending"] | None = None
-    absolute_orbit: int | None = None
-    relative_orbit: int | None = None
+    absolute_orbit: int | None = Field(default=None, ge=0, lt=10**9)
+    relative_orbit: int | None = Field(default=None, ge=0, lt=10**9)
     look_side: Literal["left", "right"] | None = None
     look_azimuth_deg: float | None = Field(default=None, ge=0, lt=360)
     incidence_near_deg: float | None = Field(default=None, gt=0, lt=90)
@@ -81,3 +89,14 @@ class Scene:
     radiometry: Radiometry
     acquisition: Acquisition
     truth: Truth | None = None
+
+
+def crs_of(box: GeoBox) -> CRS:
+    """The CRS of a grid that lies on the Earth, as every scene's and tile's does.
+
+    Raises:
+        ValueError: The grid has none.
+    """
+    if box.crs is None:
+        raise ValueError("the grid has no CRS")
+    return box.crs

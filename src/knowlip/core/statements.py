@@ -18,10 +18,16 @@ LANDCOVER = {1: "water", 2: "woodland", 3: "farmland", 4: "building", 5: "road",
 """Class codes of land-cover rasters; 0 is unknown."""
 
 NINE_GRID = (
-    "upper left", "upper centre", "upper right",
-    "middle left", "centre", "middle right",
-    "lower left", "lower centre", "lower right",
-)  # fmt: skip
+    "upper left",
+    "upper centre",
+    "upper right",
+    "middle left",
+    "centre",
+    "middle right",
+    "lower left",
+    "lower centre",
+    "lower right",
+)
 """The frame's nine cells in reading order; the published questions number them 1 to 9."""
 
 FactValue = str | float | int | bool | list[str] | list[int] | list[float]
@@ -53,9 +59,16 @@ class Fact:
         """A row of `facts.parquet`; the value is JSON so that every type fits one column."""
         number = float(self.value) if isinstance(self.value, int | float) else None
         return {
-            "tile_id": tile_id, "name": self.name, "value": json.dumps(self.value), "number": number, "unit": self.unit,
-            "step": self.step, "source": self.source, "confidence": round(self.confidence, 4), "why": self.why,
-        }  # fmt: skip
+            "tile_id": tile_id,
+            "name": self.name,
+            "value": json.dumps(self.value),
+            "number": number,
+            "unit": self.unit,
+            "step": self.step,
+            "source": self.source,
+            "confidence": round(self.confidence, 4),
+            "why": self.why,
+        }
 
 
 @dataclass(frozen=True)
@@ -87,9 +100,14 @@ class Statement:
     def row(self, tile_id: str) -> dict[str, object]:
         """A row of `statements/round=NN/*.parquet`."""
         return {
-            "tile_id": tile_id, "schema": self.schema, "dimension": self.dimension, "text": self.text,
-            "slots": [vars(s) for s in self.slots], "facts": list(self.facts), "confidence": round(self.confidence, 4),
-        }  # fmt: skip
+            "tile_id": tile_id,
+            "schema": self.schema,
+            "dimension": self.dimension,
+            "text": self.text,
+            "slots": [vars(s) for s in self.slots],
+            "facts": list(self.facts),
+            "confidence": round(self.confidence, 4),
+        }
 
 
 @dataclass(frozen=True)

@@ -140,12 +140,18 @@ def _begin(folder: Folder, fingerprint: str) -> Corpus | None:
         corpus = open_corpus(folder.root)
         if corpus.info.get("fingerprint") == fingerprint:
             return corpus
-        raise CorpusError(folder.path(), "already holds a corpus of other scenes or settings", "Choose another --out, or remove it first")
+        raise CorpusError(
+            folder.path(),
+            "already holds a corpus of other scenes or settings",
+            "Choose another --out, or remove it first",
+        )
     if folder.exists(".build/fingerprint.json"):
         if folder.read_json(".build/fingerprint.json")["fingerprint"] != fingerprint:
             raise CorpusError(
-                folder.path(), "holds an unfinished build of other scenes or settings", "Run that command again, choose another --out, or remove the folder"
-            )  # fmt: skip
+                folder.path(),
+                "holds an unfinished build of other scenes or settings",
+                "Run that command again, choose another --out, or remove the folder",
+            )
     elif folder.exists() and folder.names("*"):
         raise CorpusError(folder.path(), "is not empty and not a corpus", "Choose an empty or new folder for --out")
     folder.write_json(".build/fingerprint.json", {"fingerprint": fingerprint})
@@ -153,23 +159,40 @@ def _begin(folder: Folder, fingerprint: str) -> Corpus | None:
 
 
 def _finish(
-    folder: Folder, config: BuildConfig, fingerprint: str, lineage: dict[str, Any], parts: list[ScenePart], rejected: list[Rejected]
+    folder: Folder,
+    config: BuildConfig,
+    fingerprint: str,
+    lineage: dict[str, Any],
+    parts: list[ScenePart],
+    rejected: list[Rejected],
 ) -> Corpus:
     parts = sorted(parts, key=lambda p: p.scene.scene_id)
     tiles = _placed(_in_places([t for p in parts for t in p.tiles]), config.split)
     folder.write_table("scenes.parquet", scene_table([p.scene for p in parts]))
     folder.write_table("tiles.parquet", tile_table(tiles, config.name))
-    folder.write_table("objects.parquet", pa.Table.from_pylist([o for p in parts for o in p.objects], schema=OBJECT_SCHEMA))
+    folder.write_table(
+        "objects.parquet", pa.Table.from_pylist([o for p in parts for o in p.objects], schema=OBJECT_SCHEMA)
+    )
     folder.write_table("rejected.parquet", _rejected_table(rejected))
     counts = {
-        "scenes": len(parts), "tiles": len(tiles), "objects": sum(len(p.objects) for p in parts), "rejected": len(rejected),
+        "scenes": len(parts),
+        "tiles": len(tiles),
+        "objects": sum(len(p.objects) for p in parts),
+        "rejected": len(rejected),
         "simulated_scenes": sum(p.scene.acquisition.simulated for p in parts),
-    } | {f"{s}_tiles": sum(t.properties.split == s for t in tiles) for s in ("train", "val", "test")}  # fmt: skip
+    } | {f"{s}_tiles": sum(t.properties.split == s for t in tiles) for s in ("train", "val", "test")}
     info = {
-        "name": config.name, "format_version": FORMAT_VERSION, "made_with": f"sar-knowlip {__version__}", "licence": config.licence,
-        "fingerprint": fingerprint, "counts": counts, "build": config.model_dump(), "declared": lineage["declared"],
-        "lineage": [p.scene.acquisition.product_name or p.scene.source for p in parts], "knowledge": {"places": places.source(), "places_licence": places.LICENCE},
-    }  # fmt: skip
+        "name": config.name,
+        "format_version": FORMAT_VERSION,
+        "made_with": f"sar-knowlip {__version__}",
+        "licence": config.licence,
+        "fingerprint": fingerprint,
+        "counts": counts,
+        "build": config.model_dump(),
+        "declared": lineage["declared"],
+        "lineage": [p.scene.acquisition.product_name or p.scene.source for p in parts],
+        "knowledge": {"places": places.source(), "places_licence": places.LICENCE},
+    }
     folder.write_json("croissant.json", croissant(folder, info))
     # last of all: its presence says that everything else is there
     folder.write_json("corpus.json", info)
@@ -182,7 +205,12 @@ def _in_places(tiles: list[TileRecord]) -> list[TileRecord]:
     found = places.nearest_places([t.properties.lon_deg for t in tiles], [t.properties.lat_deg for t in tiles])
     result = []
     for tile, place in zip(tiles, found, strict=True):
-        known = {"country": place.country, "admin1": place.admin1, "nearest_city": place.city, "nearest_city_km": round(place.distance_km, 3)}
+        known = {
+            "country": place.country,
+            "admin1": place.admin1,
+            "nearest_city": place.city,
+            "nearest_city_km": round(place.distance_km, 3),
+        }
         reasons = {"admin1": f"{places.source()} names no first-level division here"} if place.admin1 is None else {}
         result.append(_update(tile, known, reasons))
     return result
@@ -195,7 +223,15 @@ def _placed(tiles: list[TileRecord], spec: SplitSpec) -> list[TileRecord]:
         p = t.properties
         west, south, east, north = p.bbox
         size_km = max(p.gsd_x_m * p.shape[1], p.gsd_y_m * p.shape[0]) / 1000
-        where.append(Where(t.tile_id, t.scene_id, p.platform or "unknown", (west, south, east if east >= west else east + 360, north), size_km))
+        where.append(
+            Where(
+                t.tile_id,
+                t.scene_id,
+                p.platform or "unknown",
+                (west, south, east if east >= west else east + 360, north),
+                size_km,
+            )
+        )
     splits = split_by_place(where, spec)
     return [_update(t, {"split": s}, {} if s else {"split": NEAR_SPLIT}) for t, s in zip(tiles, splits, strict=True)]
 
@@ -203,7 +239,9 @@ def _placed(tiles: list[TileRecord], spec: SplitSpec) -> list[TileRecord]:
 def _update(tile: TileRecord, known: dict[str, Any], reasons: dict[str, str]) -> TileRecord:
     p = tile.properties
     unknown = {k: v for k, v in p.unknown.items() if k not in known} | reasons
-    return tile.model_copy(update={"properties": GeoProperties.model_validate(p.model_dump() | known | {"unknown": unknown})})
+    return tile.model_copy(
+        update={"properties": GeoProperties.model_validate(p.model_dump() | known | {"unknown": unknown})}
+    )
 
 
 def _rejected_table(rejected: list[Rejected]) -> pa.Table:

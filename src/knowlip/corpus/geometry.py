@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
+from knowlip.core.scene import crs_of
+
 EDGE_POINTS = 9
 """Points along each edge of a footprint; a tile's edge is straight in its own CRS but not in longitude and latitude."""
 
@@ -51,7 +53,9 @@ def _to_wgs84(crs_wkt: str) -> Any:
     return pyproj.Transformer.from_crs(pyproj.CRS.from_wkt(crs_wkt), "EPSG:4326", always_xy=True)
 
 
-def to_lonlat(crs_wkt: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def to_lonlat(
+    crs_wkt: str, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """CRS coordinates of any shape as WGS 84 longitude and latitude, infinite where the projection has no inverse."""
     lon, lat = _to_wgs84(crs_wkt).transform(x, y)
     return (np.asarray(lon) + 180) % 360 - 180, np.asarray(lat)
@@ -70,7 +74,7 @@ def locate(geobox: GeoBox) -> Located:
     col = np.concatenate([ring_col, [cols / 2, cols / 2 - 0.5, cols / 2 + 0.5, cols / 2, cols / 2]])
     row = np.concatenate([ring_row, [rows / 2, rows / 2, rows / 2, rows / 2 - 0.5, rows / 2 + 0.5]])
     a = geobox.affine
-    lon, lat = to_lonlat(geobox.crs.to_wkt(), a.a * col + a.b * row + a.c, a.d * col + a.e * row + a.f)
+    lon, lat = to_lonlat(crs_of(geobox).to_wkt(), a.a * col + a.b * row + a.c, a.d * col + a.e * row + a.f)
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
         raise ValueError("lies outside the domain of its projection")
     ring_lon, ring_lat = lon[: ring_col.size], lat[: ring_col.size]
@@ -79,9 +83,15 @@ def locate(geobox: GeoBox) -> Located:
     footprint, bbox = _footprint(ring_lon, ring_lat)
     square = MGRS().toMGRS(float(lat0), float(lon0), MGRSPrecision=0)
     return Located(
-        footprint=footprint, bbox=bbox, lon_deg=float(lon0), lat_deg=float(lat0), gsd_x_m=float(gsd_x), gsd_y_m=float(gsd_y),
-        utm_zone=_utm_zone(square, float(lat0)), mgrs_square=square,
-    )  # fmt: skip
+        footprint=footprint,
+        bbox=bbox,
+        lon_deg=float(lon0),
+        lat_deg=float(lat0),
+        gsd_x_m=float(gsd_x),
+        gsd_y_m=float(gsd_y),
+        utm_zone=_utm_zone(square, float(lat0)),
+        mgrs_square=square,
+    )
 
 
 def _utm_zone(mgrs_square: str, lat_deg: float) -> str | None:
@@ -89,14 +99,17 @@ def _utm_zone(mgrs_square: str, lat_deg: float) -> str | None:
     return f"{int(digits)}{'N' if lat_deg >= 0 else 'S'}" if digits else None
 
 
-def _footprint(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> tuple[BaseGeometry, tuple[float, float, float, float]]:
+def _footprint(
+    lon: NDArray[np.float64], lat: NDArray[np.float64]
+) -> tuple[BaseGeometry, tuple[float, float, float, float]]:
     unwrapped = np.degrees(np.unwrap(np.radians(lon)))
     polygon = shapely.Polygon(np.column_stack([unwrapped, lat]))
     west, east = float(unwrapped.min()), float(unwrapped.max())
     if west >= -180 and east <= 180:
         return polygon, (west, float(lat.min()), east, float(lat.max()))
     pieces = [
-        shapely.affinity.translate(polygon.intersection(shapely.box(-180 + k, -90, 180 + k, 90)), -k) for k in (-360.0, 0.0, 360.0)
+        shapely.affinity.translate(polygon.intersection(shapely.box(-180 + k, -90, 180 + k, 90)), -k)
+        for k in (-360.0, 0.0, 360.0)
     ]
     halves = shapely.MultiPolygon([p for p in pieces if p.geom_type == "Polygon" and not p.is_empty])
     return halves, ((west + 180) % 360 - 180, float(lat.min()), (east + 180) % 360 - 180, float(lat.max()))

@@ -108,7 +108,7 @@ def _places(boxes: NDArray[np.float64], area: list[int], members: list[int], blo
     by_area: dict[int, list[int]] = defaultdict(list)
     for i in members:
         by_area[area[i]].append(i)
-    places = {}
+    places: dict[int, str] = {}
     for indices in by_area.values():
         b = boxes[indices]
         lat0 = float(b[:, [1, 3]].mean())

@@ -31,12 +31,24 @@ COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 
 _PLAIN = {
     # GeoProperties field -> column; the rest are knowlip:<field>
-    "crs": "proj:code", "crs_wkt2": "proj:wkt2", "transform": "proj:transform", "shape": "proj:shape", "bounds": "proj:bbox",
-    "acquired": "datetime", "platform": "platform", "instrument_mode": "sar:instrument_mode", "product_type": "sar:product_type",
-    "frequency_band": "sar:frequency_band", "centre_frequency_ghz": "sar:center_frequency", "polarisations": "sar:polarizations",
-    "orbit_state": "sat:orbit_state", "look_side": "sar:observation_direction", "look_azimuth_deg": "view:azimuth",
-    "incidence_deg": "view:incidence_angle", "equivalent_looks": "sar:looks_equivalent_number",
-}  # fmt: skip
+    "crs": "proj:code",
+    "crs_wkt2": "proj:wkt2",
+    "transform": "proj:transform",
+    "shape": "proj:shape",
+    "bounds": "proj:bbox",
+    "acquired": "datetime",
+    "platform": "platform",
+    "instrument_mode": "sar:instrument_mode",
+    "product_type": "sar:product_type",
+    "frequency_band": "sar:frequency_band",
+    "centre_frequency_ghz": "sar:center_frequency",
+    "polarisations": "sar:polarizations",
+    "orbit_state": "sat:orbit_state",
+    "look_side": "sar:observation_direction",
+    "look_azimuth_deg": "view:azimuth",
+    "incidence_deg": "view:incidence_angle",
+    "equivalent_looks": "sar:looks_equivalent_number",
+}
 _SPECIAL = ("footprint_wkt", "bbox", "lon_deg", "lat_deg", "gsd_x_m", "gsd_y_m", "mgrs_square", "unknown")
 COLUMN = {f: _PLAIN.get(f, f"knowlip:{f}") for f in GeoProperties.model_fields if f not in _SPECIAL}
 
@@ -47,38 +59,69 @@ def tile_row(tile: TileRecord, collection: str) -> dict[str, Any]:
     west, south, east, north = p.bbox
     asset = {"href": f"tiles/{tile.scene_id}/{tile.tile_id}.tif", "type": COG_TYPE, "roles": ["data"]}
     return {
-        "type": "Feature", "stac_version": "1.1.0", "stac_extensions": EXTENSIONS, "id": tile.tile_id, "collection": collection,
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "stac_extensions": EXTENSIONS,
+        "id": tile.tile_id,
+        "collection": collection,
         "geometry": shapely.to_wkb(shapely.from_wkt(p.footprint_wkt)),
         "bbox": {"xmin": west, "ymin": south, "xmax": east, "ymax": north},
-        "links": [], "assets": {"data": asset}, "gsd": max(p.gsd_x_m, p.gsd_y_m),
+        "links": [],
+        "assets": {"data": asset},
+        "gsd": max(p.gsd_x_m, p.gsd_y_m),
         **{column: getattr(p, field) for field, column in COLUMN.items()},
         "proj:centroid": {"lat": p.lat_deg, "lon": p.lon_deg},
         "mgrs:utm_zone": int(p.utm_zone[:-1]) if p.utm_zone else None,
         "mgrs:latitude_band": p.mgrs_square[-3] if p.utm_zone else None,
         "mgrs:grid_square": p.mgrs_square[-2:],
-        "knowlip:mgrs_square": p.mgrs_square, "knowlip:gsd_x_m": p.gsd_x_m, "knowlip:gsd_y_m": p.gsd_y_m,
+        "knowlip:mgrs_square": p.mgrs_square,
+        "knowlip:gsd_x_m": p.gsd_x_m,
+        "knowlip:gsd_y_m": p.gsd_y_m,
         "knowlip:unknown": json.dumps(p.unknown, sort_keys=True),
-        "knowlip:scene": tile.scene_id, "knowlip:row": tile.row, "knowlip:col": tile.col, "knowlip:landcover": tile.has_landcover,
-    }  # fmt: skip
+        "knowlip:scene": tile.scene_id,
+        "knowlip:row": tile.row,
+        "knowlip:col": tile.col,
+        "knowlip:landcover": tile.has_landcover,
+    }
 
 
 _STRINGS = pa.list_(pa.string())
 _SCHEMA_HEAD = [
-    ("type", pa.string()), ("stac_version", pa.string()), ("stac_extensions", _STRINGS), ("id", pa.string()), ("collection", pa.string()),
-    ("geometry", pa.binary()), ("bbox", pa.struct([(k, pa.float64()) for k in ("xmin", "ymin", "xmax", "ymax")])),
+    ("type", pa.string()),
+    ("stac_version", pa.string()),
+    ("stac_extensions", _STRINGS),
+    ("id", pa.string()),
+    ("collection", pa.string()),
+    ("geometry", pa.binary()),
+    ("bbox", pa.struct([(k, pa.float64()) for k in ("xmin", "ymin", "xmax", "ymax")])),
     ("links", pa.list_(pa.struct([("href", pa.string()), ("rel", pa.string())]))),
     ("assets", pa.struct([("data", pa.struct([("href", pa.string()), ("type", pa.string()), ("roles", _STRINGS)]))])),
     ("gsd", pa.float64()),
-]  # fmt: skip
+]
 _TYPES = {
-    "transform": pa.list_(pa.float64()), "shape": pa.list_(pa.int64()), "bounds": pa.list_(pa.float64()),
-    "acquired": pa.timestamp("us", tz="UTC"), "polarisations": _STRINGS,
-} | dict.fromkeys(("centre_frequency_ghz", "look_azimuth_deg", "incidence_deg", "valid_share", "equivalent_looks", "nearest_city_km"), pa.float64())  # fmt: skip
+    "transform": pa.list_(pa.float64()),
+    "shape": pa.list_(pa.int64()),
+    "bounds": pa.list_(pa.float64()),
+    "acquired": pa.timestamp("us", tz="UTC"),
+    "polarisations": _STRINGS,
+} | dict.fromkeys(
+    ("centre_frequency_ghz", "look_azimuth_deg", "incidence_deg", "valid_share", "equivalent_looks", "nearest_city_km"),
+    pa.float64(),
+)
 _SCHEMA_TAIL = [
-    ("proj:centroid", pa.struct([("lat", pa.float64()), ("lon", pa.float64())])), ("mgrs:utm_zone", pa.int64()), ("mgrs:latitude_band", pa.string()),
-    ("mgrs:grid_square", pa.string()), ("knowlip:mgrs_square", pa.string()), ("knowlip:gsd_x_m", pa.float64()), ("knowlip:gsd_y_m", pa.float64()),
-    ("knowlip:unknown", pa.string()), ("knowlip:scene", pa.string()), ("knowlip:row", pa.int64()), ("knowlip:col", pa.int64()), ("knowlip:landcover", pa.bool_()),
-]  # fmt: skip
+    ("proj:centroid", pa.struct([("lat", pa.float64()), ("lon", pa.float64())])),
+    ("mgrs:utm_zone", pa.int64()),
+    ("mgrs:latitude_band", pa.string()),
+    ("mgrs:grid_square", pa.string()),
+    ("knowlip:mgrs_square", pa.string()),
+    ("knowlip:gsd_x_m", pa.float64()),
+    ("knowlip:gsd_y_m", pa.float64()),
+    ("knowlip:unknown", pa.string()),
+    ("knowlip:scene", pa.string()),
+    ("knowlip:row", pa.int64()),
+    ("knowlip:col", pa.int64()),
+    ("knowlip:landcover", pa.bool_()),
+]
 TILE_SCHEMA = pa.schema(_SCHEMA_HEAD + [(c, _TYPES.get(f, pa.string())) for f, c in COLUMN.items()] + _SCHEMA_TAIL)
 
 
@@ -86,9 +129,17 @@ def tile_table(tiles: list[TileRecord], collection: str) -> pa.Table:
     """All rows as GeoParquet 1.1, with the bounding boxes as the covering that readers filter by."""
     covering = {"bbox": {edge: ["bbox", edge] for edge in ("xmin", "ymin", "xmax", "ymax")}}
     geo = {
-        "version": "1.1.0", "primary_column": "geometry",
-        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon", "MultiPolygon"], "edges": "planar", "covering": covering}},
-    }  # fmt: skip
+        "version": "1.1.0",
+        "primary_column": "geometry",
+        "columns": {
+            "geometry": {
+                "encoding": "WKB",
+                "geometry_types": ["Polygon", "MultiPolygon"],
+                "edges": "planar",
+                "covering": covering,
+            }
+        },
+    }
     table = pa.Table.from_pylist([tile_row(t, collection) for t in tiles], schema=TILE_SCHEMA)
     return table.replace_schema_metadata({"geo": json.dumps(geo), "stac-geoparquet": json.dumps({"version": "1.1.0"})})
 
@@ -100,12 +151,16 @@ def geoproperties(row: dict[str, Any]) -> GeoProperties:
     return GeoProperties.model_validate(
         fields
         | {
-            "footprint_wkt": shapely.from_wkb(row["geometry"]).wkt, "bbox": (box["xmin"], box["ymin"], box["xmax"], box["ymax"]),
-            "lon_deg": row["proj:centroid"]["lon"], "lat_deg": row["proj:centroid"]["lat"],
-            "gsd_x_m": row["knowlip:gsd_x_m"], "gsd_y_m": row["knowlip:gsd_y_m"], "mgrs_square": row["knowlip:mgrs_square"],
+            "footprint_wkt": shapely.from_wkb(row["geometry"]).wkt,
+            "bbox": (box["xmin"], box["ymin"], box["xmax"], box["ymax"]),
+            "lon_deg": row["proj:centroid"]["lon"],
+            "lat_deg": row["proj:centroid"]["lat"],
+            "gsd_x_m": row["knowlip:gsd_x_m"],
+            "gsd_y_m": row["knowlip:gsd_y_m"],
+            "mgrs_square": row["knowlip:mgrs_square"],
             "unknown": json.loads(row["knowlip:unknown"]),
         }
-    )  # fmt: skip
+    )
 
 
 def stac_item(row: dict[str, Any], base: str = "") -> pystac.Item:
@@ -120,11 +175,18 @@ def stac_item(row: dict[str, Any], base: str = "") -> pystac.Item:
     properties["knowlip:unknown"] = json.loads(row["knowlip:unknown"])
     if (at := row["datetime"]) is None:
         # STAC 1.1: a null datetime needs start and end; these are the limits of spaceborne imaging radar
-        properties |= {"start_datetime": "1978-06-27T00:00:00Z", "end_datetime": datetime.now(UTC).strftime("%Y-%m-%dT00:00:00Z")}
+        properties |= {
+            "start_datetime": "1978-06-27T00:00:00Z",
+            "end_datetime": datetime.now(UTC).strftime("%Y-%m-%dT00:00:00Z"),
+        }
     item = pystac.Item(
-        id=row["id"], geometry=json.loads(shapely.to_geojson(shapely.from_wkb(row["geometry"]))),
-        bbox=[box["xmin"], box["ymin"], box["xmax"], box["ymax"]], datetime=at, properties=properties, stac_extensions=list(row["stac_extensions"]),
-    )  # fmt: skip
+        id=row["id"],
+        geometry=json.loads(shapely.to_geojson(shapely.from_wkb(row["geometry"]))),
+        bbox=[box["xmin"], box["ymin"], box["xmax"], box["ymax"]],
+        datetime=at,
+        properties=properties,
+        stac_extensions=list(row["stac_extensions"]),
+    )
     for name, asset in row["assets"].items():
         href = f"{base.rstrip('/')}/{asset['href']}" if base else asset["href"]
         item.add_asset(name, pystac.Asset(href=href, media_type=asset["type"], roles=list(asset["roles"])))
@@ -142,9 +204,21 @@ def scene_table(scenes: list[SceneRecord]) -> pa.Table:
         rows.append(row | acquisition | radiometry)
     real, whole, words = pa.float64(), pa.int64(), pa.string()
     types = {
-        "transform": pa.list_(real), "shape": pa.list_(whole), "nodata": real, "polarisations": _STRINGS, "tiles": whole, "tiles_without_data": whole,
-        "db_percentiles": pa.list_(pa.list_(real)), "acquired": pa.timestamp("us", tz="UTC"), "centre_frequency_ghz": real, "absolute_orbit": whole,
-        "relative_orbit": whole, "look_azimuth_deg": real, "incidence_near_deg": real, "incidence_far_deg": real, "simulated": pa.bool_(),
+        "transform": pa.list_(real),
+        "shape": pa.list_(whole),
+        "nodata": real,
+        "polarisations": _STRINGS,
+        "tiles": whole,
+        "tiles_without_data": whole,
+        "db_percentiles": pa.list_(pa.list_(real)),
+        "acquired": pa.timestamp("us", tz="UTC"),
+        "centre_frequency_ghz": real,
+        "absolute_orbit": whole,
+        "relative_orbit": whole,
+        "look_azimuth_deg": real,
+        "incidence_near_deg": real,
+        "incidence_far_deg": real,
+        "simulated": pa.bool_(),
         "radiometry_calibration_db": real,
-    }  # fmt: skip
+    }
     return pa.Table.from_pylist(rows, schema=pa.schema([(name, types.get(name, words)) for name in rows[0]]))

@@ -26,10 +26,24 @@ FORMAT_VERSION = 1
 _TEXT, _WHOLE = pa.string(), pa.int64()
 _SLOT = pa.struct([("name", _TEXT), ("kind", _TEXT), ("value", _TEXT), ("start", _WHOLE), ("end", _WHOLE)])
 STATEMENT_SCHEMA = pa.schema(
-    [("statement_id", _TEXT), ("tile_id", _TEXT), ("schema", _TEXT), ("dimension", _TEXT), ("text", _TEXT), ("slots", pa.list_(_SLOT)),
-     ("facts", pa.list_(_TEXT)), ("confidence", pa.float64()), ("round", _WHOLE), ("status", _TEXT), ("engine", _TEXT),
-     ("masked_slots", pa.list_(_TEXT)), ("previous", _TEXT), ("scores", _TEXT), ("reason", _TEXT)]
-)  # fmt: skip
+    [
+        ("statement_id", _TEXT),
+        ("tile_id", _TEXT),
+        ("schema", _TEXT),
+        ("dimension", _TEXT),
+        ("text", _TEXT),
+        ("slots", pa.list_(_SLOT)),
+        ("facts", pa.list_(_TEXT)),
+        ("confidence", pa.float64()),
+        ("round", _WHOLE),
+        ("status", _TEXT),
+        ("engine", _TEXT),
+        ("masked_slots", pa.list_(_TEXT)),
+        ("previous", _TEXT),
+        ("scores", _TEXT),
+        ("reason", _TEXT),
+    ]
+)
 """A row of `statements/round=NN/*.parquet`. Round 0 has every statement; later rounds have only those they changed, with
 the text before, the scores that decided (JSON) and the reason."""
 
@@ -99,12 +113,16 @@ class Corpus:
             CorpusError: It has not been made yet.
         """
         if not self.folder.exists(f"{name}.parquet"):
-            raise CorpusError(self.folder.path(), f"has no {name}.parquet", "Run `knowlip annotate` on the corpus first")
+            raise CorpusError(
+                self.folder.path(), f"has no {name}.parquet", "Run `knowlip annotate` on the corpus first"
+            )
         return self.folder.read_table(f"{name}.parquet")
 
     def rounds(self) -> list[int]:
         """The rounds of statements that are there, ascending."""
-        return sorted({int(n.split("round=")[1].split("/")[0]) for n in self.folder.names("statements/round=*/*.parquet")})
+        return sorted(
+            {int(n.split("round=")[1].split("/")[0]) for n in self.folder.names("statements/round=*/*.parquet")}
+        )
 
     def statements(self, round_: int | None = None, tile_ids: Iterable[str] | None = None) -> pa.Table:
         """Statements as they stand after a round (the latest by default), dropped ones included with their status.
@@ -116,7 +134,9 @@ class Corpus:
         if not rounds:
             raise CorpusError(self.folder.path(), "has no statements", "Run `knowlip annotate` on the corpus first")
         if round_ is not None and round_ not in rounds:
-            raise CorpusError(self.folder.path(), f"has no round {round_} of statements", f"It has {', '.join(map(str, rounds))}")
+            raise CorpusError(
+                self.folder.path(), f"has no round {round_} of statements", f"It has {', '.join(map(str, rounds))}"
+            )
         tables = [self.changes(r) for r in rounds if round_ is None or r <= round_]
         table = tables[0]
         for later in tables[1:]:
@@ -134,7 +154,7 @@ class Corpus:
         return pa.concat_tables([self.folder.read_table(n) for n in names])
 
     def _raster(self, kind: str, tile_id: str) -> tuple[NDArray[Any], float | None]:
-        name = f"{kind}/{self.tiles.at[tile_id, 'knowlip:scene']}/{tile_id}.tif"
+        name = f"{kind}/{self._scene_of[tile_id]}/{tile_id}.tif"
         try:
             if self.folder.is_local:
                 with rasterio.open(self.folder.path(name)) as dataset:
@@ -147,9 +167,13 @@ class Corpus:
     def pixels(self, tile_id: str) -> TilePixels:
         """A tile's pixels as backscatter in dB."""
         raw, nodata = self._raster("tiles", tile_id)
-        scene = self._scene_records[self.tiles.at[tile_id, "knowlip:scene"]]
+        scene = self._scene_records[self._scene_of[tile_id]]
         db = np.where(valid_mask(raw, nodata), scene["radiometry"].to_db(raw), np.float32(np.nan))
         return TilePixels(db, scene["polarisations"], scene["radiometry"].calibrated, scene["anchor_db"])
+
+    @cached_property
+    def _scene_of(self) -> dict[str, str]:
+        return {str(t): str(s) for t, s in zip(self.tiles.index, self.tiles["knowlip:scene"], strict=True)}
 
     @cached_property
     def _scene_records(self) -> dict[str, dict[str, Any]]:
@@ -180,8 +204,14 @@ def open_corpus(path: str) -> Corpus:
         raise CorpusError(path, "no such folder", "Make a corpus with `knowlip corpus build SCENES --out FOLDER`")
     if not folder.exists("corpus.json"):
         if folder.exists(".build"):
-            raise CorpusError(path, "is a corpus whose build did not finish", "Run the same `knowlip corpus build` again; it goes on where it stopped")
-        raise CorpusError(path, "is not a corpus (no corpus.json)", "Make one with `knowlip corpus build SCENES --out FOLDER`")
+            raise CorpusError(
+                path,
+                "is a corpus whose build did not finish",
+                "Run the same `knowlip corpus build` again; it goes on where it stopped",
+            )
+        raise CorpusError(
+            path, "is not a corpus (no corpus.json)", "Make one with `knowlip corpus build SCENES --out FOLDER`"
+        )
     try:
         info = folder.read_json("corpus.json")
         version = int(info["format_version"])

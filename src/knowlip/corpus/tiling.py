@@ -13,13 +13,14 @@ import rasterio.shutil
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pydantic import BaseModel, ConfigDict, Field
+from pyproj.enums import WktVersion
 from rasterio.io import MemoryFile
 
 from knowlip.core.errors import KnowlipError, SceneError
 from knowlip.core.folder import Folder
 from knowlip.core.geoproperties import GeoProperties
 from knowlip.core.radiometry import Radiometry
-from knowlip.core.scene import Acquisition, Scene
+from knowlip.core.scene import Acquisition, Scene, crs_of
 from knowlip.corpus.geometry import locate
 from knowlip.corpus.store import DB_PERCENTILES
 from knowlip.corpus.truth import TruthReader, object_rows
@@ -131,7 +132,11 @@ def tile_scene(job: SceneJob) -> ScenePart | Rejected:
 def _cut(scene: Scene, job: SceneJob) -> ScenePart:
     size, (rows, cols) = job.spec.tile_size, scene.geobox.shape
     if rows < size or cols < size:
-        raise SceneError(scene.path, f"is {cols} x {rows} pixels, smaller than one tile of {size}", f"Use --tile-size {_fitting(rows, cols)}")
+        raise SceneError(
+            scene.path,
+            f"is {cols} x {rows} pixels, smaller than one tile of {size}",
+            f"Use --tile-size {_fitting(rows, cols)}",
+        )
     row0, col0 = (rows % size) // 2, (cols % size) // 2
     truth = TruthReader(scene)
     tiles: list[TileRecord] = []
@@ -159,16 +164,25 @@ def _cut(scene: Scene, job: SceneJob) -> ScenePart:
                     if (cover := truth.landcover(top, left, size)) is not None:
                         job.out.write_bytes(f"landcover/{name}", cog_bytes(cover[None], box, 0, ("landcover",)))
                     objects += object_rows(truth.objects, tile_id, top, left, size)
-                    properties = _properties(scene, box, db, valid, top + size / 2, left + size / 2, hashlib.sha256(data).hexdigest())
+                    properties = _properties(
+                        scene, box, db, valid, top + size / 2, left + size / 2, hashlib.sha256(data).hexdigest()
+                    )
                     tiles.append(
                         TileRecord(
-                            tile_id=tile_id, scene_id=scene.scene_id, row=top, col=left, properties=properties, has_landcover=cover is not None
-                        )  # fmt: skip
+                            tile_id=tile_id,
+                            scene_id=scene.scene_id,
+                            row=top,
+                            col=left,
+                            properties=properties,
+                            has_landcover=cover is not None,
+                        )
                     )
         if not tiles:
             raise SceneError(
-                scene.path, f"has no tile with at least {job.spec.min_valid:.0%} valid pixels (all no-data?)", "Check its no-data value, or lower --min-valid"
-            )  # fmt: skip
+                scene.path,
+                f"has no tile with at least {job.spec.min_valid:.0%} valid pixels (all no-data?)",
+                "Check its no-data value, or lower --min-valid",
+            )
     except KnowlipError:
         job.out.remove(f"tiles/{scene.scene_id}")
         job.out.remove(f"landcover/{scene.scene_id}")
@@ -184,21 +198,30 @@ def _fitting(rows: int, cols: int) -> int:
 def _scene_record(scene: Scene, tiles: int, empty: int, db: NDArray[np.float32]) -> SceneRecord:
     a = scene.geobox.affine
     return SceneRecord(
-        scene_id=scene.scene_id, source=scene.path.name, crs=_authority(scene.geobox), crs_wkt2=_wkt2(scene.geobox),
-        transform=(a.a, a.b, a.c, a.d, a.e, a.f), shape=tuple(scene.geobox.shape), dtype=scene.dtype,
+        scene_id=scene.scene_id,
+        source=scene.path.name,
+        crs=_authority(scene.geobox),
+        crs_wkt2=_wkt2(scene.geobox),
+        transform=(a.a, a.b, a.c, a.d, a.e, a.f),
+        shape=tuple(scene.geobox.shape),
+        dtype=scene.dtype,
         nodata=None if scene.nodata is None or np.isnan(scene.nodata) else scene.nodata,
-        polarisations=scene.polarisations, radiometry=scene.radiometry, acquisition=scene.acquisition,
-        tiles=tiles, tiles_without_data=empty,
+        polarisations=scene.polarisations,
+        radiometry=scene.radiometry,
+        acquisition=scene.acquisition,
+        tiles=tiles,
+        tiles_without_data=empty,
         db_percentiles=np.round(np.nanpercentile(db, DB_PERCENTILES, axis=1).T, 3).tolist(),
-    )  # fmt: skip
+    )
 
 
 def _authority(box: GeoBox) -> str | None:
-    return f"EPSG:{box.crs.epsg}" if box.crs.epsg else None
+    epsg = crs_of(box).epsg
+    return f"EPSG:{epsg}" if epsg else None
 
 
 def _wkt2(box: GeoBox) -> str:
-    return str(box.crs.to_wkt(version="WKT2_2019"))
+    return crs_of(box).to_wkt(version=WktVersion.WKT2_2019)
 
 
 def _properties(
@@ -211,7 +234,11 @@ def _properties(
     acquisition, a, bounds = scene.acquisition, box.affine, box.boundingbox
     incidence = incidence_at(scene, row, col)
     looks = equivalent_looks(db[0], valid)
-    unknown = {f: acquisition.unknown.get(f, "the scene's metadata do not tell") for f in _FROM_ACQUISITION if getattr(acquisition, f) is None}
+    unknown = {
+        f: acquisition.unknown.get(f, "the scene's metadata do not tell")
+        for f in _FROM_ACQUISITION
+        if getattr(acquisition, f) is None
+    }
     unknown |= dict.fromkeys(("country", "admin1", "nearest_city", "nearest_city_km", "split"), PENDING)
     if incidence is None:
         unknown["incidence_deg"] = acquisition.unknown.get("incidence_near_deg", "the scene's metadata do not tell")
@@ -222,21 +249,47 @@ def _properties(
     if _authority(box) is None:
         unknown["crs"] = "a custom CRS without an authority code; see crs_wkt2"
     return GeoProperties(
-        crs=_authority(box), crs_wkt2=_wkt2(box), transform=(a.a, a.b, a.c, a.d, a.e, a.f), shape=tuple(box.shape),
+        crs=_authority(box),
+        crs_wkt2=_wkt2(box),
+        transform=(a.a, a.b, a.c, a.d, a.e, a.f),
+        shape=tuple(box.shape),
         bounds=(bounds.left, bounds.bottom, bounds.right, bounds.top),
-        footprint_wkt=at.footprint.wkt, bbox=at.bbox, lon_deg=at.lon_deg, lat_deg=at.lat_deg,
-        gsd_x_m=at.gsd_x_m, gsd_y_m=at.gsd_y_m, utm_zone=at.utm_zone, mgrs_square=at.mgrs_square,
-        **{f: getattr(acquisition, f) for f in _FROM_ACQUISITION}, incidence_deg=incidence,
-        radiometry=f"{scene.radiometry.convention} {scene.radiometry.quantity}", unit=scene.radiometry.unit,
-        valid_share=float(valid.mean()), equivalent_looks=looks,
-        country=None, admin1=None, nearest_city=None, nearest_city_km=None, split=None, sha256=sha256, unknown=unknown,
-    )  # fmt: skip
+        footprint_wkt=at.footprint.wkt,
+        bbox=at.bbox,
+        lon_deg=at.lon_deg,
+        lat_deg=at.lat_deg,
+        gsd_x_m=at.gsd_x_m,
+        gsd_y_m=at.gsd_y_m,
+        utm_zone=at.utm_zone,
+        mgrs_square=at.mgrs_square,
+        **{f: getattr(acquisition, f) for f in _FROM_ACQUISITION},
+        incidence_deg=incidence,
+        radiometry=f"{scene.radiometry.convention} {scene.radiometry.quantity}",
+        unit=scene.radiometry.unit,
+        valid_share=float(valid.mean()),
+        equivalent_looks=looks,
+        country=None,
+        admin1=None,
+        nearest_city=None,
+        nearest_city_km=None,
+        split=None,
+        sha256=sha256,
+        unknown=unknown,
+    )
 
 
 _FROM_ACQUISITION = (
-    "acquired", "platform", "instrument_mode", "product_type", "frequency_band", "centre_frequency_ghz", "polarisations",
-    "orbit_state", "look_side", "look_azimuth_deg",
-)  # fmt: skip
+    "acquired",
+    "platform",
+    "instrument_mode",
+    "product_type",
+    "frequency_band",
+    "centre_frequency_ghz",
+    "polarisations",
+    "orbit_state",
+    "look_side",
+    "look_azimuth_deg",
+)
 
 
 def incidence_at(scene: Scene, row: float, col: float) -> float | None:
@@ -246,7 +299,9 @@ def incidence_at(scene: Scene, row: float, col: float) -> float | None:
         return None
     # the look direction in pixel steps, for a grid whose rows run north to south or are turned by its affine
     inverse, azimuth = ~scene.geobox.affine, np.radians(q.look_azimuth_deg)
-    step_col, step_row = (k * np.sin(azimuth) + m * np.cos(azimuth) for k, m in ((inverse.a, inverse.b), (inverse.d, inverse.e)))
+    step_col, step_row = (
+        k * np.sin(azimuth) + m * np.cos(azimuth) for k, m in ((inverse.a, inverse.b), (inverse.d, inverse.e))
+    )
     rows, cols = scene.geobox.shape
     along = [c * step_col + r * step_row for r in (0, rows) for c in (0, cols)]
     share = (col * step_col + row * step_row - min(along)) / (max(along) - min(along))
@@ -292,17 +347,29 @@ def cog_bytes(pixels: NDArray[Any], box: GeoBox, nodata: float | None, descripti
     """
     bands, height, width = pixels.shape
     profile: dict[str, Any] = {
-        "width": width, "height": height, "count": bands, "dtype": pixels.dtype, "crs": box.crs.to_wkt(), "transform": box.affine,
-        "nodata": nodata, "compress": "deflate", "zlevel": 6, "predictor": 3 if pixels.dtype.kind == "f" else 2,
-    }  # fmt: skip
+        "width": width,
+        "height": height,
+        "count": bands,
+        "dtype": pixels.dtype,
+        "crs": crs_of(box).to_wkt(),
+        "transform": box.affine,
+        "nodata": nodata,
+        "compress": "deflate",
+        "zlevel": 6,
+        "predictor": 3 if pixels.dtype.kind == "f" else 2,
+    }
     blocks = {"tiled": True, "blockxsize": 256, "blockysize": 256, "interleave": "pixel"}
     with MemoryFile() as memory:
-        with memory.open(driver="GTiff", **profile, **(blocks if max(height, width) > 256 else {"blockysize": height})) as dataset:
+        with memory.open(
+            driver="GTiff", **profile, **(blocks if max(height, width) > 256 else {"blockysize": height})
+        ) as dataset:
             dataset.descriptions = descriptions
             dataset.write(pixels)
         if max(height, width) <= 512:
             return bytes(memory.read())
         with MemoryFile() as final:
             with memory.open() as source:
-                rasterio.shutil.copy(source, final.name, driver="COG", compress="deflate", blocksize=256, overview_resampling="average")
+                rasterio.shutil.copy(
+                    source, final.name, driver="COG", compress="deflate", blocksize=256, overview_resampling="average"
+                )
             return bytes(final.read())

@@ -31,8 +31,12 @@ class TruthReader:
         try:
             if scene.truth.landcover:
                 with rasterio.open(_beside(scene, scene.truth.landcover)) as dataset:
-                    if dataset.shape != tuple(scene.geobox.shape) or not dataset.transform.almost_equals(scene.geobox.affine):
-                        raise SceneError(scene.path, "its land-cover truth lies on another grid", "Simulate the scene again")
+                    if dataset.shape != tuple(scene.geobox.shape) or not dataset.transform.almost_equals(
+                        scene.geobox.affine
+                    ):
+                        raise SceneError(
+                            scene.path, "its land-cover truth lies on another grid", "Simulate the scene again"
+                        )
                     self._cover = dataset.read(1)
             if scene.truth.objects:
                 self.objects = pq.read_table(_beside(scene, scene.truth.objects)).to_pylist()
@@ -47,7 +51,9 @@ class TruthReader:
 def _beside(scene: Scene, name: str) -> Path:
     path = (scene.path.parent / name).resolve()
     if not path.is_relative_to(scene.path.parent.resolve()):
-        raise SceneError(scene.path, f"its truth '{name}' points outside the scene's folder", "Keep truth beside the scene")
+        raise SceneError(
+            scene.path, f"its truth '{name}' points outside the scene's folder", "Keep truth beside the scene"
+        )
     return path
 
 
@@ -60,9 +66,18 @@ def object_rows(objects: list[dict[str, Any]], tile_id: str, row: int, col: int,
             corners = [v - (col, row)[i % 2] for i, v in enumerate(o["corners"])]
             rows.append(
                 {
-                    "tile_id": tile_id, "object_id": str(o["object_id"]), "cls": o["cls"], "subtype": o["subtype"],
-                    "centre_x": float(x), "centre_y": float(y), "corners": [float(v) for v in corners], "length_m": float(o["length_m"]),
-                    "width_m": float(o["width_m"]), "heading_deg": float(o["heading_deg"]), "state": o.get("state"), "source": o.get("source", "simulation"),
-                }  # fmt: skip
+                    "tile_id": tile_id,
+                    "object_id": str(o["object_id"]),
+                    "cls": o["cls"],
+                    "subtype": o["subtype"],
+                    "centre_x": float(x),
+                    "centre_y": float(y),
+                    "corners": [float(v) for v in corners],
+                    "length_m": float(o["length_m"]),
+                    "width_m": float(o["width_m"]),
+                    "heading_deg": float(o["heading_deg"]),
+                    "state": o.get("state"),
+                    "source": o.get("source", "simulation"),
+                }
             )
     return rows

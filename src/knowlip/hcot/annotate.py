@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -33,9 +33,18 @@ _SAMPLE_TILES = 48
 
 _TEXT, _REAL, _WHOLE = pa.string(), pa.float64(), pa.int64()
 FACT_SCHEMA = pa.schema(
-    [("tile_id", _TEXT), ("name", _TEXT), ("value", _TEXT), ("number", _REAL), ("unit", _TEXT), ("step", _WHOLE), ("source", _TEXT),
-     ("confidence", _REAL), ("why", _TEXT)]
-)  # fmt: skip
+    [
+        ("tile_id", _TEXT),
+        ("name", _TEXT),
+        ("value", _TEXT),
+        ("number", _REAL),
+        ("unit", _TEXT),
+        ("step", _WHOLE),
+        ("source", _TEXT),
+        ("confidence", _REAL),
+        ("why", _TEXT),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -78,12 +87,20 @@ def annotate(
     if engine not in ENGINES:
         raise ConfigError(f"--engine {engine}", "no such engine", f"Choose one of {', '.join(ENGINES)}")
     if unknown := set(sources) - set(SOURCES):
-        raise ConfigError(f"--sources {','.join(sorted(unknown))}", "no such source", f"Choose from {', '.join(SOURCES)}")
+        raise ConfigError(
+            f"--sources {','.join(sorted(unknown))}", "no such source", f"Choose from {', '.join(SOURCES)}"
+        )
     folder = corpus.folder
-    settings = {"engine": engine, "sources": [s for s in SOURCES if s in sources], "made_with": f"sar-knowlip {__version__}"}
+    settings = {
+        "engine": engine,
+        "sources": [s for s in SOURCES if s in sources],
+        "made_with": f"sar-knowlip {__version__}",
+    }
     if (before := corpus.info.get("annotation")) is not None:
         if before["settings"] != settings:
-            raise CorpusError(folder.path(), "is annotated with other settings", "Build a new corpus to annotate it differently")
+            raise CorpusError(
+                folder.path(), "is annotated with other settings", "Build a new corpus to annotate it differently"
+            )
         return Annotation(**before["counts"], already_complete=True)
     scenes = sorted(corpus.scenes.index)
     todo = [s for s in scenes if not folder.exists(_part(s, "facts"))]
@@ -120,8 +137,8 @@ def _surroundings(corpus: Corpus, scenes: Sequence[str], sources: Sequence[str])
     named = {"places": places.source(), "coast": coast.source(), "airports": airports.source()}
     asked = {s: named[s] for s in sources}
     result: dict[str, dict[str, Surroundings]] = {s: {} for s in scenes}
-    for tile_id, scene, *known in zip(frame.index, frame["knowlip:scene"], towns, people, fields, sea, strict=True):
-        result[scene][tile_id] = Surroundings(*known, sources=asked)
+    for tile_id, scene, town, density, airport, grid in zip(frame.index, frame["knowlip:scene"], towns, people, fields, sea, strict=True):
+        result[scene][tile_id] = Surroundings(town, density, airport, grid, asked)
     return result
 
 
@@ -129,7 +146,9 @@ def _grid_points(frame: Any) -> tuple[Any, Any]:
     """Longitudes and latitudes `(N, k, k)` of a regular grid over each tile, rows as the tile's rows."""
     share = (np.arange(SEA_GRID) + 0.5) / SEA_GRID
     lon, lat = np.empty((len(frame), SEA_GRID, SEA_GRID)), np.empty((len(frame), SEA_GRID, SEA_GRID))
-    for i, (wkt, affine, shape) in enumerate(zip(frame["proj:wkt2"], frame["proj:transform"], frame["proj:shape"], strict=True)):
+    for i, (wkt, affine, shape) in enumerate(
+        zip(frame["proj:wkt2"], frame["proj:transform"], frame["proj:shape"], strict=True)
+    ):
         col, row = share[None, :] * shape[1], share[:, None] * shape[0]
         a, b, c, d, e, f = affine
         lon[i], lat[i] = to_lonlat(wkt, a * col + b * row + c, d * col + e * row + f)
@@ -151,11 +170,15 @@ def annotate_scene(task: SceneTask) -> str:
     statement_rows: list[dict[str, Any]] = []
     for row in rows.to_dict("records"):
         tile_id = row["id"]
-        facts, said = describe(TileView(tile_id, geoproperties(_plain(row)), corpus.pixels(tile_id), task.surroundings[tile_id], level))
+        facts, said = describe(
+            TileView(tile_id, geoproperties(_plain(row)), corpus.pixels(tile_id), task.surroundings[tile_id], level)
+        )
         fact_rows += [f.row(tile_id) for f in facts]
         statement_rows += [statement_row(s, tile_id, 0, ORIGINAL, "evidence") for s in said]
     folder = Folder(task.root)
-    folder.write_table(_part(task.scene_id, "statements"), pa.Table.from_pylist(statement_rows, schema=STATEMENT_SCHEMA))
+    folder.write_table(
+        _part(task.scene_id, "statements"), pa.Table.from_pylist(statement_rows, schema=STATEMENT_SCHEMA)
+    )
     folder.write_table(_part(task.scene_id, "facts"), pa.Table.from_pylist(fact_rows, schema=FACT_SCHEMA))
     return task.scene_id
 
@@ -169,10 +192,17 @@ def describe(view: TileView) -> tuple[list[Fact], list[Statement]]:
 def statement_row(statement: Statement, tile_id: str, round_: int, status: str, engine: str) -> dict[str, Any]:
     """A row of a round's statements."""
     name = f"{tile_id}/{statement.schema}/{statement.dimension}"
-    return {"statement_id": name, **statement.row(tile_id), "round": round_, "status": status, "engine": engine, "masked_slots": []}
+    return {
+        "statement_id": name,
+        **statement.row(tile_id),
+        "round": round_,
+        "status": status,
+        "engine": engine,
+        "masked_slots": [],
+    }
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A pandas record with pandas' stand-ins for null turned back into None and arrays into lists."""
 
     def plain(value: Any) -> Any:
@@ -191,4 +221,9 @@ def _level(corpus: Corpus, tile_ids: list[str], surroundings: dict[str, Surround
     pixels = [corpus.pixels(t) for t in chosen]
     grids = [surroundings[t].sea for t in chosen]
     sea = [g for g in grids if g is not None]
-    return cover.scene_level([cover.measure(p) for p in pixels], pixels[0].polarisations, pixels[0].calibrated, sea if len(sea) == len(chosen) else None)
+    return cover.scene_level(
+        [cover.measure(p) for p in pixels],
+        pixels[0].polarisations,
+        pixels[0].calibrated,
+        sea if len(sea) == len(chosen) else None,
+    )

@@ -26,7 +26,6 @@ AREA_CLASSES: Final = ("water", "woodland", "farmland", "building", "bare")
 CODE = {name: code for code, name in LANDCOVER.items()}
 
 
-
 @dataclass(frozen=True)
 class Component:
     """One kind of ground within a class: mean and spread of local means in dB, and of texture.
@@ -110,7 +109,7 @@ def measure(pixels: TilePixels) -> Cells:
     c, h, w = pixels.db.shape
     h, w = h // CELL_PX, w // CELL_PX
     blocks = pixels.db[:, : h * CELL_PX, : w * CELL_PX].reshape(c, h, CELL_PX, w, CELL_PX)
-    absent = np.isnan(blocks).any(axis=(0, 2, 4))
+    absent: NDArray[np.bool_] = np.asarray(np.isnan(blocks).any(axis=(0, 2, 4)))
     power = np.exp(np.where(absent[None, :, None, :, None], 0, blocks) * np.float32(np.log(10) / 10)).mean(axis=(2, 4))
     weight = (~absent).astype(np.float32)
     power *= weight
@@ -119,19 +118,17 @@ def measure(pixels: TilePixels) -> Cells:
         smooth: NDArray[np.float32] = ndimage.uniform_filter(values, size, mode="nearest")
         return smooth
 
-    if absent.any():
-        near, wide = local(weight, _MEAN_WINDOW), local(weight, _TEXTURE_WINDOW)
-    else:
-        near = wide = np.float32(1)
-    tiny = np.float32(1e-6)
-    mean = np.stack([local(p, _MEAN_WINDOW) for p in power]) / np.maximum(near, tiny)
-    first = np.maximum(local(power[0], _TEXTURE_WINDOW) / np.maximum(wide, tiny), 1e-9)
-    second = local(power[0] ** 2, _TEXTURE_WINDOW) / np.maximum(wide, tiny)
+    near, wide = (np.maximum(local(weight, size), np.float32(1e-6)) for size in (_MEAN_WINDOW, _TEXTURE_WINDOW))
+    mean = np.stack([local(p, _MEAN_WINDOW) for p in power]) / near
+    first = np.maximum(local(power[0], _TEXTURE_WINDOW) / wide, 1e-9)
+    second = local(power[0] ** 2, _TEXTURE_WINDOW) / wide
     variation = np.maximum(second / first**2 - 1, 1e-3)
     return Cells(np.float32(10) * np.log10(np.maximum(mean, 1e-9)), np.log(variation), ~absent)
 
 
-def _log_likelihood(mean_db: NDArray[np.floating], texture: NDArray[np.floating], polarisations: tuple[str, ...]) -> NDArray[np.float64]:
+def _log_likelihood(
+    mean_db: NDArray[np.floating], texture: NDArray[np.floating], polarisations: tuple[str, ...]
+) -> NDArray[np.float64]:
     """`(5, …)` class log likelihoods of levels `(C, …)` and texture `(…)` above speckle."""
     total = []
     for name in AREA_CLASSES:
@@ -141,7 +138,9 @@ def _log_likelihood(mean_db: NDArray[np.floating], texture: NDArray[np.floating]
             value = np.log(part.weight / t_spread) - 0.5 * ((texture - t_mean) / t_spread) ** 2
             for k, polarisation in enumerate(polarisations):
                 mean, spread = part.cross_db if polarisation in ("VH", "HV") else part.co_db
-                value = value + (1.0 if k == 0 else _CORRELATED) * (-0.5 * ((mean_db[k] - mean) / spread) ** 2 - np.log(spread))
+                value = value + (1.0 if k == 0 else _CORRELATED) * (
+                    -0.5 * ((mean_db[k] - mean) / spread) ** 2 - np.log(spread)
+                )
             parts.append(value)
         total.append(parts[0] if len(parts) == 1 else np.logaddexp(parts[0], parts[1]))
     return np.stack(total)
@@ -166,17 +165,25 @@ def scene_level(
     prior = np.array([_PRIOR[c] for c in AREA_CLASSES])
     at_sea = np.zeros(mean.shape[1], bool)
     if sea is not None:
-        at_sea = np.concatenate([_on_cells(g, s.valid.shape)[s.valid] for g, s in zip(sea, samples, strict=True)])[::step]
+        at_sea = np.concatenate([_on_cells(g, s.valid.shape)[s.valid] for g, s in zip(sea, samples, strict=True)])[
+            ::step
+        ]
         prior[0] = max(0.03, at_sea.mean())
         prior[1:] *= (1 - prior[0]) / prior[1:].sum()
     texture = raw_texture - floor
     offset = np.zeros(len(polarisations))
     if not calibrated:
-        offset = _self_calibrate(mean, texture, polarisations, prior) if at_sea.mean() < 0.03 else _sea_level(mean[:, at_sea], polarisations)
+        offset = (
+            _self_calibrate(mean, texture, polarisations, prior)
+            if at_sea.mean() < 0.03
+            else _sea_level(mean[:, at_sea], polarisations)
+        )
     likelihood = _log_likelihood(mean + offset[:, None], texture, polarisations)
     fitted = prior
     for _ in range(10):
-        posterior = np.exp(likelihood + np.log(fitted)[:, None] - logsumexp(likelihood + np.log(fitted)[:, None], axis=0))
+        posterior = np.exp(
+            likelihood + np.log(fitted)[:, None] - logsumexp(likelihood + np.log(fitted)[:, None], axis=0)
+        )
         # ten per cent of the general prior keeps every class possible everywhere
         fitted = 0.9 * posterior.mean(axis=1) + 0.1 * prior
     return SceneLevel(offset, floor, fitted)
@@ -195,7 +202,10 @@ _MEDIAN_WEIGHT = 0.1
 
 
 def _self_calibrate(
-    mean_db: NDArray[np.float64], texture: NDArray[np.float64], polarisations: tuple[str, ...], prior: NDArray[np.float64]
+    mean_db: NDArray[np.float64],
+    texture: NDArray[np.float64],
+    polarisations: tuple[str, ...],
+    prior: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """The offset, common to all channels, under which the class table explains the scene's cells best."""
     thin = max(1, mean_db.shape[1] // 4000)
@@ -231,13 +241,18 @@ def classify(
     """
     cells = measure(pixels)
     polarisations = pixels.polarisations
-    mean, texture = cells.mean_db + scene.offset_db.astype(np.float32)[:, None, None], cells.texture - np.float32(scene.texture_floor)
+    mean, texture = (
+        cells.mean_db + scene.offset_db.astype(np.float32)[:, None, None],
+        cells.texture - np.float32(scene.texture_floor),
+    )
     prior = scene.prior if people_per_km2 is None else _settled(scene.prior, people_per_km2)
     joint = _log_likelihood(mean, texture, polarisations) + np.log(prior)[:, None, None]
     if sea is not None:
         joint[0] += np.where(_on_cells(sea, texture.shape), 2.0, -0.5)
     # neighbours vote: cells are far smaller than the patches that a class comes in
-    joint = ndimage.uniform_filter(np.maximum(joint, joint.max(axis=0) - 12), (0, _VOTE_WINDOW, _VOTE_WINDOW), mode="nearest")
+    joint = ndimage.uniform_filter(
+        np.maximum(joint, joint.max(axis=0) - 12), (0, _VOTE_WINDOW, _VOTE_WINDOW), mode="nearest"
+    )
     best = joint.argmax(axis=0)
     confidence = np.exp(joint.max(axis=0) - logsumexp(joint, axis=0)).astype(np.float32)
     codes = np.array([CODE[c] for c in AREA_CLASSES], np.uint8)[best]
@@ -275,11 +290,13 @@ def _roads(mean_db: NDArray[np.float32], codes: NDArray[np.uint8]) -> NDArray[np
         dy, dx = np.sin(angle), np.cos(angle)
         steps = np.arange(_LINE_LENGTH) - _LINE_LENGTH // 2
         kernel = np.zeros((_LINE_LENGTH, _LINE_LENGTH), np.float32)
-        kernel[np.rint(steps * dy).astype(int) + _LINE_LENGTH // 2, np.rint(steps * dx).astype(int) + _LINE_LENGTH // 2] = 1
+        kernel[
+            np.rint(steps * dy).astype(int) + _LINE_LENGTH // 2, np.rint(steps * dx).astype(int) + _LINE_LENGTH // 2
+        ] = 1
         line = _along(mean_db, kernel / kernel.sum())
         sides = [
             ndimage.shift(line, (s * _LINE_SIDE * dx, -s * _LINE_SIDE * dy), order=0, mode="nearest") for s in (-1, 1)
-        ]  # fmt: skip
+        ]
         found |= np.minimum(*sides) - line > _LINE_CONTRAST_DB
     found &= codes != CODE["water"]
     labels, count = ndimage.label(found, np.ones((3, 3)))

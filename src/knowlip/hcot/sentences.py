@@ -70,7 +70,14 @@ _SIDES = {
     "right side": {"upper right", "middle right", "lower right"},
 }
 
-_NOUN = {"water": "water", "woodland": "woodland", "farmland": "farmland", "building": "built-up land", "road": "roads", "bare": "bare ground"}
+_NOUN = {
+    "water": "water",
+    "woodland": "woodland",
+    "farmland": "farmland",
+    "building": "built-up land",
+    "road": "roads",
+    "bare": "bare ground",
+}
 
 
 class _Writer:
@@ -80,7 +87,14 @@ class _Writer:
         self.tile_id, self.facts = tile_id, facts
         self.done: list[Statement] = []
 
-    def write(self, schema: Schema, dimension: str, templates: Sequence[str], slots: Sequence[Slotted], rests_on: Sequence[str]) -> None:
+    def write(
+        self,
+        schema: Schema,
+        dimension: str,
+        templates: Sequence[str],
+        slots: Sequence[Slotted],
+        rests_on: Sequence[str],
+    ) -> None:
         text, found = _say(templates, f"{self.tile_id}/{schema}/{dimension}", slots)
         basis = tuple(n for n in rests_on if n in self.facts)
         confidence = min((self.facts[n].confidence for n in basis), default=0.5)
@@ -90,7 +104,9 @@ class _Writer:
         return self.facts.number(f"cover.{name}.share")
 
     def where(self, name: str) -> str:
-        return place_words(self.facts.value(f"cover.{name}.cells", [""]) if f"cover.{name}.cells" in self.facts else ["centre"])
+        return place_words(
+            self.facts.value(f"cover.{name}.cells", [""]) if f"cover.{name}.cells" in self.facts else ["centre"]
+        )
 
 
 def statements(tile_id: str, facts: Facts) -> list[Statement]:
@@ -111,39 +127,83 @@ def _target_schema(w: _Writer) -> None:
     n = int(f.number("target.count"))
     ships = "ship" if n == 1 else "ships"
     w.write(
-        "target", "count", ["{count} {noun} can be counted.", "There {be} {count} {noun} on the water.", "The frame shows {count} {noun}."],
-        [("count", "number", number_word(n)), ("noun", "class", ships), ("be", "relation", "is" if n == 1 else "are")], ["target.count", "target.class"],
-    )  # fmt: skip
+        "target",
+        "count",
+        [
+            "{count} {noun} can be counted.",
+            "There {be} {count} {noun} on the water.",
+            "The frame shows {count} {noun}.",
+        ],
+        [("count", "number", number_word(n)), ("noun", "class", ships), ("be", "relation", "is" if n == 1 else "are")],
+        ["target.count", "target.class"],
+    )
     cells = f.value("target.cells", [""])
     w.write(
-        "target", "location", ["The {noun} {lie} in {where} of the frame.", "Position: {where}."],
-        [("noun", "class", ships), ("lie", "relation", "lies" if n == 1 else "lie"), ("where", "position", place_words(cells))], ["target.cells"],
-    )  # fmt: skip
+        "target",
+        "location",
+        ["The {noun} {lie} in {where} of the frame.", "Position: {where}."],
+        [
+            ("noun", "class", ships),
+            ("lie", "relation", "lies" if n == 1 else "lie"),
+            ("where", "position", place_words(cells)),
+        ],
+        ["target.cells"],
+    )
     w.write(
-        "target", "feature", ["{look} returns against dark water.", "They stand out as {look} points on a smooth dark surface."],
-        [("look", "relation", "strong compact" if f.number("target.longest_m") < 120 else "strong elongated")], ["target.longest_m"],
-    )  # fmt: skip
+        "target",
+        "feature",
+        ["{look} returns against dark water.", "They stand out as {look} points on a smooth dark surface."],
+        [("look", "relation", "strong compact" if f.number("target.longest_m") < 120 else "strong elongated")],
+        ["target.longest_m"],
+    )
     length = f.number("target.length_m")
     w.write(
-        "target", "size", ["The typical length is about {length} metres.", "Measured length: about {length} metres."],
-        [("length", "size", str(max(10, round(length / 10) * 10)))], ["target.length_m"],
-    )  # fmt: skip
+        "target",
+        "size",
+        ["The typical length is about {length} metres.", "Measured length: about {length} metres."],
+        [("length", "size", str(max(10, round(length / 10) * 10)))],
+        ["target.length_m"],
+    )
     w.write(
-        "target", "category", ["By its length the largest is a {category}.", "The largest has the size of a {category}."],
-        [("category", "class", f.value("target.category", "small craft"))], ["target.category", "target.longest_m"],
-    )  # fmt: skip
+        "target",
+        "category",
+        ["By its length the largest is a {category}.", "The largest has the size of a {category}."],
+        [("category", "class", f.value("target.category", "small craft"))],
+        ["target.category", "target.longest_m"],
+    )
     if n > 1:
-        w.write("target", "distribution", ["The ships are {how}.", "Arrangement: {how}."], [("how", "relation", f.value("target.arrangement", "scattered"))], ["target.arrangement"])
+        w.write(
+            "target",
+            "distribution",
+            ["The ships are {how}.", "Arrangement: {how}."],
+            [("how", "relation", f.value("target.arrangement", "scattered"))],
+            ["target.arrangement"],
+        )
     kind = f.value("water.kind", "water")
-    w.write("target", "region", ["They lie on the {kind}.", "The water around is a {kind}."], [("kind", "class", kind)], ["water.kind"])
+    w.write(
+        "target",
+        "region",
+        ["They lie on the {kind}.", "The water around is a {kind}."],
+        [("kind", "class", kind)],
+        ["water.kind"],
+    )
     land = next((c for c in f.value("cover.order", [""]) if c not in ("water", "")), None)
     if land:
         w.write(
-            "target", "environment", ["{cover} lies in {where}.", "The nearest land is {cover} in {where}."],
-            [("cover", "class", _NOUN[land]), ("where", "position", w.where(land))], [f"cover.{land}.cells"],
-        )  # fmt: skip
+            "target",
+            "environment",
+            ["{cover} lies in {where}.", "The nearest land is {cover} in {where}."],
+            [("cover", "class", _NOUN[land]), ("where", "position", w.where(land))],
+            [f"cover.{land}.cells"],
+        )
     else:
-        w.write("target", "environment", ["There is {cover} in the frame.", "All around is open water with {cover}."], [("cover", "class", "no land")], ["cover.order"])
+        w.write(
+            "target",
+            "environment",
+            ["There is {cover} in the frame.", "All around is open water with {cover}."],
+            [("cover", "class", "no land")],
+            ["cover.order"],
+        )
 
 
 _RELIEF = ("the terrain is {kind}.", "this is {kind} terrain.", "terrain: {kind}.")
@@ -156,25 +216,40 @@ def _landform_schema(w: _Writer) -> None:
         return
     w.write("landform", "terrain", _RELIEF, [("kind", "class", f.value("terrain.kind", "plain"))], ["terrain.kind"])
     w.write(
-        "landform", "functionality", ["The area is {function}.", "It serves as {function}.", "Main function: {function}."],
-        [("function", "class", f.value("function.main", "mixed"))], ["function.main"],
-    )  # fmt: skip
+        "landform",
+        "functionality",
+        ["The area is {function}.", "It serves as {function}.", "Main function: {function}."],
+        [("function", "class", f.value("function.main", "mixed"))],
+        ["function.main"],
+    )
     main = order[0]
     share = _percent(w.share(main))
     if len(order) > 1:
         second = order[1]
         w.write(
-            "landform", "distribution",
-            ["{main} covers about {share} percent, mostly {where}, followed by {second} in {where2}.", "About {share} percent is {main}, in {where}; {second} lies in {where2}."],
-            [("main", "class", _NOUN[main]), ("share", "number", share), ("where", "position", w.where(main)),
-             ("second", "class", _NOUN[second]), ("where2", "position", w.where(second))],
+            "landform",
+            "distribution",
+            [
+                "{main} covers about {share} percent, mostly {where}, followed by {second} in {where2}.",
+                "About {share} percent is {main}, in {where}; {second} lies in {where2}.",
+            ],
+            [
+                ("main", "class", _NOUN[main]),
+                ("share", "number", share),
+                ("where", "position", w.where(main)),
+                ("second", "class", _NOUN[second]),
+                ("where2", "position", w.where(second)),
+            ],
             [f"cover.{main}.share", f"cover.{main}.cells", f"cover.{second}.cells"],
-        )  # fmt: skip
+        )
     else:
         w.write(
-            "landform", "distribution", ["{main} fills the frame, about {share} percent.", "Nearly everything is {main}, about {share} percent."],
-            [("main", "class", _NOUN[main]), ("share", "number", share)], [f"cover.{main}.share"],
-        )  # fmt: skip
+            "landform",
+            "distribution",
+            ["{main} fills the frame, about {share} percent.", "Nearly everything is {main}, about {share} percent."],
+            [("main", "class", _NOUN[main]), ("share", "number", share)],
+            [f"cover.{main}.share"],
+        )
     _layout(w)
     _buildings(w)
     _roads(w)
@@ -194,44 +269,105 @@ def _layout(w: _Writer) -> None:
         layout = "patchy"
     else:
         layout = "irregular"
-    w.write("landform", "layout", ["The layout is {layout}.", "Spatial layout: {layout}.", "The ground is laid out in an {layout} way." if layout[0] in "iu" else "The ground is laid out in a {layout} way."], [("layout", "relation", layout)], ["pattern.grid", "pattern.line", "pattern.edge_density"])  # fmt: skip
+    w.write(
+        "landform",
+        "layout",
+        [
+            "The layout is {layout}.",
+            "Spatial layout: {layout}.",
+            "The ground is laid out in an {layout} way."
+            if layout[0] in "iu"
+            else "The ground is laid out in a {layout} way.",
+        ],
+        [("layout", "relation", layout)],
+        ["pattern.grid", "pattern.line", "pattern.edge_density"],
+    )
     if "boundary.step_db" in f:
         step = f.number("boundary.step_db")
         kind = "sharp" if step > 7 else "clear" if step > 4 else "gradual"
-        w.write("landform", "boundary", ["Boundaries between the parts are {kind}.", "The transitions are {kind}."], [("kind", "relation", kind)], ["boundary.step_db"])
+        w.write(
+            "landform",
+            "boundary",
+            ["Boundaries between the parts are {kind}.", "The transitions are {kind}."],
+            [("kind", "relation", kind)],
+            ["boundary.step_db"],
+        )
 
 
 def _buildings(w: _Writer) -> None:
     share = w.share("building")
     if share < 0.03:
-        w.write("landform", "buildings", ["There are {density} buildings.", "{density} buildings stand out."], [("density", "number", "no")], ["cover.building.share"])
+        w.write(
+            "landform",
+            "buildings",
+            ["There are {density} buildings.", "{density} buildings stand out."],
+            [("density", "number", "no")],
+            ["cover.building.share"],
+        )
         return
     density = "sparse" if share < 0.15 else "scattered" if share < 0.35 else "many" if share < 0.65 else "dense"
     w.write(
-        "landform", "buildings", ["{density} buildings stand in {where}, about {share} percent of the frame.", "Buildings are {density}, in {where}, on about {share} percent."],
-        [("density", "number", density), ("where", "position", w.where("building")), ("share", "number", _percent(share))], ["cover.building.share", "cover.building.cells"],
-    )  # fmt: skip
+        "landform",
+        "buildings",
+        [
+            "{density} buildings stand in {where}, about {share} percent of the frame.",
+            "Buildings are {density}, in {where}, on about {share} percent.",
+        ],
+        [
+            ("density", "number", density),
+            ("where", "position", w.where("building")),
+            ("share", "number", _percent(share)),
+        ],
+        ["cover.building.share", "cover.building.cells"],
+    )
 
 
 def _roads(w: _Writer) -> None:
     lines = int(w.facts.number("road.lines"))
     if lines == 0:
-        w.write("landform", "roads", ["{presence} main road can be made out.", "There is {presence} visible main road."], [("presence", "number", "no")], ["cover.road.share"])
+        w.write(
+            "landform",
+            "roads",
+            ["{presence} main road can be made out.", "There is {presence} visible main road."],
+            [("presence", "number", "no")],
+            ["cover.road.share"],
+        )
         return
     presence = "one" if lines == 1 else "two" if lines == 2 else "several"
-    w.write("landform", "roads", ["{presence} dark linear {noun} may be roads.", "Roads: {presence} dark {noun}."], [("presence", "number", presence), ("noun", "class", "line" if lines == 1 else "lines")], ["road.lines"])  # fmt: skip
+    w.write(
+        "landform",
+        "roads",
+        ["{presence} dark linear {noun} may be roads.", "Roads: {presence} dark {noun}."],
+        [("presence", "number", presence), ("noun", "class", "line" if lines == 1 else "lines")],
+        ["road.lines"],
+    )
 
 
 def _water(w: _Writer) -> None:
     share = w.share("water")
     if share < 0.005 or "water.kind" not in w.facts:
-        w.write("landform", "water", ["There is {presence} open water.", "{presence} water body is visible."], [("presence", "number", "no")], ["cover.water.share"])
+        w.write(
+            "landform",
+            "water",
+            ["There is {presence} open water.", "{presence} water body is visible."],
+            [("presence", "number", "no")],
+            ["cover.water.share"],
+        )
         return
     kind = w.facts.value("water.kind", "water")
     if share < 0.03:
-        w.write("landform", "water", ["A small {kind} takes up a few percent at most.", "Water is limited to a small {kind}."], [("kind", "class", kind)], ["water.kind", "cover.water.share"])
+        w.write(
+            "landform",
+            "water",
+            ["A small {kind} takes up a few percent at most.", "Water is limited to a small {kind}."],
+            [("kind", "class", kind)],
+            ["water.kind", "cover.water.share"],
+        )
         return
     w.write(
-        "landform", "water", ["A {kind} covers about {share} percent, in {where}.", "Water: a {kind} in {where}, about {share} percent."],
-        [("kind", "class", kind), ("share", "number", _percent(share)), ("where", "position", w.where("water"))], ["water.kind", "cover.water.share", "cover.water.cells"],
-    )  # fmt: skip
+        "landform",
+        "water",
+        ["A {kind} covers about {share} percent, in {where}.", "Water: a {kind} in {where}, about {share} percent."],
+        [("kind", "class", kind), ("share", "number", _percent(share)), ("where", "position", w.where("water"))],
+        ["water.kind", "cover.water.share", "cover.water.cells"],
+    )

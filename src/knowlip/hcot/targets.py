@@ -39,7 +39,9 @@ def detect_ships(pixels: TilePixels, cover: CoverMap, gsd_m: float) -> tuple[Tar
         return ()
     reach = max(3, int(MAX_LENGTH_M / gsd_m / CELL_PX / 2))
     # a ship is a gap in the water; closing by half its greatest length brings the gap back into the search area
-    search_cells = ndimage.binary_closing(np.pad(water_cells, reach, mode="edge"), iterations=1, structure=_disc(reach))[reach:-reach, reach:-reach]
+    search_cells = ndimage.binary_closing(
+        np.pad(water_cells, reach, mode="edge"), iterations=1, structure=_disc(reach)
+    )[reach:-reach, reach:-reach]
     h, w = pixels.db.shape[1:]
     search, water = _to_pixels(search_cells, h, w), _to_pixels(water_cells, h, w)
     valid = ~np.isnan(pixels.db).any(axis=0)
@@ -50,10 +52,16 @@ def detect_ships(pixels: TilePixels, cover: CoverMap, gsd_m: float) -> tuple[Tar
     bright = np.zeros_like(search)
     for _ in range(2):
         clear = weight * ~ndimage.binary_dilation(bright, iterations=2)
-        clutter = ndimage.uniform_filter(power * clear, _CLUTTER_PX, mode="nearest") / np.maximum(ndimage.uniform_filter(clear, _CLUTTER_PX, mode="nearest"), 1e-6)
+        clutter = ndimage.uniform_filter(power * clear, _CLUTTER_PX, mode="nearest") / np.maximum(
+            ndimage.uniform_filter(clear, _CLUTTER_PX, mode="nearest"), 1e-6
+        )
         bright = search & valid & (clutter > 0) & (power > threshold * clutter)
     labels, count = ndimage.label(ndimage.binary_closing(bright, iterations=1), np.ones((3, 3)))
-    found = [_target(labels == k, window, power, water, gsd_m) for k, window in enumerate(ndimage.find_objects(labels), 1)] if count else []
+    found = (
+        [_target(labels == k, window, power, water, gsd_m) for k, window in enumerate(ndimage.find_objects(labels), 1)]
+        if count
+        else []
+    )
     kept = [t for t in found if t is not None]
     return tuple(sorted(kept, key=lambda t: -t.confidence))
 
@@ -70,19 +78,27 @@ def _to_pixels(cells: NDArray[np.bool_], height: int, width: int) -> NDArray[np.
 
 
 def _target(
-    mask: NDArray[np.bool_], window: tuple[slice, slice], power: NDArray[np.float64], water: NDArray[np.bool_], gsd_m: float
+    mask: NDArray[np.bool_],
+    window: tuple[slice, slice],
+    power: NDArray[np.float64],
+    water: NDArray[np.bool_],
+    gsd_m: float,
 ) -> TargetObject | None:
     rows, cols = window
     if mask[window].sum() < 3 and power[window].max() < 30 * np.median(power[water]):
         return None
     # what it stands in must be water: a bright dot on a spit of land is not a ship. The cover map's windows blur the
     # ship itself over some pixels, so the ring starts beyond them
-    around = slice(max(0, rows.start - _RING_PX[1]), rows.stop + _RING_PX[1]), slice(max(0, cols.start - _RING_PX[1]), cols.stop + _RING_PX[1])
+    around = (
+        slice(max(0, rows.start - _RING_PX[1]), rows.stop + _RING_PX[1]),
+        slice(max(0, cols.start - _RING_PX[1]), cols.stop + _RING_PX[1]),
+    )
     ring = np.ones(water[around].shape, bool)
     top, left = rows.start - around[0].start, cols.start - around[1].start
     ring[
-        max(0, top - _RING_PX[0]) : top + (rows.stop - rows.start) + _RING_PX[0], max(0, left - _RING_PX[0]) : left + (cols.stop - cols.start) + _RING_PX[0]
-    ] = False  # fmt: skip
+        max(0, top - _RING_PX[0]) : top + (rows.stop - rows.start) + _RING_PX[0],
+        max(0, left - _RING_PX[0]) : left + (cols.stop - cols.start) + _RING_PX[0],
+    ] = False
     if not ring.any() or water[around][ring].mean() < 0.6:
         return None
     y, x = np.nonzero(mask[window])
@@ -99,8 +115,12 @@ def _target(
     corners = [(cx, cy) + s * long + t * short for s, t in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
     contrast_db = 10 * np.log10(weight.max() / max(np.median(power[water]), 1e-12))
     return TargetObject(
-        cls="ship", subtype=None, corners=tuple(float(v) for corner in corners for v in corner),
-        length_m=float(length_px * gsd_m), width_m=float(width_px * gsd_m),
+        cls="ship",
+        subtype=None,
+        corners=tuple(float(v) for corner in corners for v in corner),
+        length_m=float(length_px * gsd_m),
+        width_m=float(width_px * gsd_m),
         heading_deg=float(np.degrees(np.arctan2(vectors[0, 1], -vectors[1, 1])) % 180),
-        source="cfar", confidence=float(np.clip(contrast_db / 30, 0.3, 0.99)),
-    )  # fmt: skip
+        source="cfar",
+        confidence=float(np.clip(contrast_db / 30, 0.3, 0.99)),
+    )

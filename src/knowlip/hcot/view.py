@@ -62,7 +62,7 @@ class Facts:
     def value(self, name: str, default: Value) -> Value:
         """The value of a fact, or the default when it is not known or of another kind."""
         fact = self._by_name.get(name)
-        return fact.value if fact is not None and isinstance(fact.value, type(default)) else default  # type: ignore[return-value]
+        return fact.value if fact is not None and isinstance(fact.value, type(default)) else default
 
     def number(self, name: str, default: float = 0.0) -> float:
         """The numeric value of a fact."""

@@ -36,7 +36,7 @@ def _airports() -> tuple[Any, list[dict[str, Any]]]:
     from scipy.spatial import cKDTree
 
     # fields without a IATA code are mostly airstrips and helipads that no radar image at 10 m shows
-    rows = [r for r in airportsdata.load("ICAO").values() if r["iata"]]
+    rows: list[Any] = [r for r in airportsdata.load("ICAO").values() if r["iata"]]
     return cKDTree(unit_vectors([r["lon"] for r in rows], [r["lat"] for r in rows])), rows
 
 

@@ -75,11 +75,15 @@ def nearest_places(lon_deg: ArrayLike, lat_deg: ArrayLike) -> list[Place]:
     chords, indices = tree.query(unit_vectors(lon_deg, lat_deg))
     return [
         Place(
-            city=c["city"], country=countries.get(c["country_code"], c["country_code"]), country_code=c["country_code"],
-            admin1=c.get("state"), population=int(c["population"]), distance_km=float(km),
+            city=c["city"],
+            country=countries.get(c["country_code"], c["country_code"]),
+            country_code=c["country_code"],
+            admin1=c.get("state"),
+            population=int(c["population"]),
+            distance_km=float(km),
         )
         for c, km in ((cities[i], km) for i, km in zip(indices, chord_to_km(chords), strict=True))
-    ]  # fmt: skip
+    ]
 
 
 def largest_within(lon_deg: ArrayLike, lat_deg: ArrayLike, radius_km: float) -> list[Place | None]:
@@ -87,7 +91,9 @@ def largest_within(lon_deg: ArrayLike, lat_deg: ArrayLike, radius_km: float) -> 
     tree, cities, countries = _gazetteer()
     points = unit_vectors(lon_deg, lat_deg)
     found: list[Place | None] = []
-    for point, near in zip(points, tree.query_ball_point(points, 2 * np.sin(radius_km / EARTH_RADIUS_KM / 2)), strict=True):
+    for point, near in zip(
+        points, tree.query_ball_point(points, 2 * np.sin(radius_km / EARTH_RADIUS_KM / 2)), strict=True
+    ):
         if not near:
             found.append(None)
             continue

@@ -30,7 +30,9 @@ class Embedder:
 
     def _prepare(self, tiles: Sequence[TilePixels]) -> tuple[torch.Tensor, torch.Tensor]:
         index = {p: i for i, p in enumerate(self.model.config.vit.polarisations)}
-        pixels, channels = stack([self.processor(t) for t in tiles], [[index[p] for p in t.polarisations] for t in tiles])
+        pixels, channels = stack(
+            [self.processor(t) for t in tiles], [[index[p] for p in t.polarisations] for t in tiles]
+        )
         return torch.from_numpy(pixels), torch.from_numpy(channels)
 
     @torch.inference_mode()
@@ -41,7 +43,10 @@ class Embedder:
 
     def corpus_images(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
         """Unit embeddings `(N, E)` of a corpus's tiles."""
-        parts = [self.images([corpus.pixels(t) for t in tile_ids[i : i + _BATCH]])[1] for i in range(0, len(tile_ids), _BATCH)]
+        parts = [
+            self.images([corpus.pixels(t) for t in tile_ids[i : i + _BATCH]])[1]
+            for i in range(0, len(tile_ids), _BATCH)
+        ]
         return np.concatenate(parts) if parts else np.zeros((0, self.model.config.projection), np.float32)
 
     def corpus_features(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
@@ -74,9 +79,13 @@ def load_embedder(folder: str | Path) -> Embedder:
     if not (path / "model.safetensors").is_file():
         unfinished = (path / "run.json").is_file()
         why = "holds a run that did not finish" if unfinished else "holds no model (no model.safetensors)"
-        raise ModelError(path, why, "Run the same `knowlip pretrain` again" if unfinished else "Train one with `knowlip pretrain`")
+        raise ModelError(
+            path, why, "Run the same `knowlip pretrain` again" if unfinished else "Train one with `knowlip pretrain`"
+        )
     try:
         model = KnowLIP.from_pretrained(path)
         return Embedder(model, Processor.from_dict(model.config.processor), Tokenizer.load(path), path)
     except Exception as error:
-        raise ModelError(path, f"cannot be loaded ({type(error).__name__}: {error})", "Train or fetch the model again") from error
+        raise ModelError(
+            path, f"cannot be loaded ({type(error).__name__}: {error})", "Train or fetch the model again"
+        ) from error

@@ -29,7 +29,9 @@ class Processor:
     level_db: dict[str, tuple[float, float]] = field(
         default_factory=lambda: {"HH": _CO_DB, "HV": _CROSS_DB, "VH": _CROSS_DB, "VV": _CO_DB, "unknown": _CROSS_DB}
     )
-    anchor_db: dict[str, float] = field(default_factory=lambda: {"HH": -5.5, "HV": -11.5, "VH": -11.5, "VV": -5.5, "unknown": -11.5})
+    anchor_db: dict[str, float] = field(
+        default_factory=lambda: {"HH": -5.5, "HV": -11.5, "VH": -11.5, "VV": -5.5, "unknown": -11.5}
+    )
     image_size: int = 256
 
     def to_dict(self) -> dict[str, Any]:
@@ -44,13 +46,18 @@ class Processor:
 
     def __call__(self, tile: TilePixels) -> NDArray[np.float32]:
         """Normalised pixels `(C, H, W)`; no-data becomes 0, the middle of the scale."""
-        shift = [0.0 if tile.calibrated else self.anchor_db[p] - float(a) for p, a in zip(tile.polarisations, tile.anchor_db, strict=True)]
+        shift = [
+            0.0 if tile.calibrated else self.anchor_db[p] - float(a)
+            for p, a in zip(tile.polarisations, tile.anchor_db, strict=True)
+        ]
         mean = np.array([self.level_db[p][0] - s for p, s in zip(tile.polarisations, shift, strict=True)], np.float32)
         spread = np.array([self.level_db[p][1] for p in tile.polarisations], np.float32)
         return np.nan_to_num((tile.db - mean[:, None, None]) / spread[:, None, None], copy=False)
 
 
-def stack(tiles: Sequence[NDArray[np.float32]], channels: Sequence[Sequence[int]]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def stack(
+    tiles: Sequence[NDArray[np.float32]], channels: Sequence[Sequence[int]]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Tiles with different numbers of channels as one batch.
 
     Returns:

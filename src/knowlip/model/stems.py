@@ -155,10 +155,18 @@ def patch_moments(x: Tensor, patch: int) -> Tensor:
     along_row = F.pad((looked[..., 1:] - looked[..., :-1]).abs(), (0, 1))
     along_column = F.pad((looked[..., 1:, :] - looked[..., :-1, :]).abs(), (0, 0, 0, 1))
     parts = [
-        mean, spread(x, mean, patch), F.max_pool2d(x, patch), spread(looked, mean, k), F.max_pool2d(looked, k), -F.max_pool2d(-looked, k),
-        F.avg_pool2d(along_row, k), F.avg_pool2d(along_column, k), spread(coarse, mean, 2), mean.square(),
+        mean,
+        spread(x, mean, patch),
+        F.max_pool2d(x, patch),
+        spread(looked, mean, k),
+        F.max_pool2d(looked, k),
+        -F.max_pool2d(-looked, k),
+        F.avg_pool2d(along_row, k),
+        F.avg_pool2d(along_column, k),
+        spread(coarse, mean, 2),
+        mean.square(),
         *(F.avg_pool2d(torch.sigmoid((looked - level) * 4), k) for level in LEVELS),
-    ]  # fmt: skip
+    ]
     return torch.cat(parts, 1)
 
 

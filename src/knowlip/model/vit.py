@@ -75,7 +75,9 @@ class ViTConfig:
         if self.stem != "patch" and (self.patch_size < least or self.patch_size & (self.patch_size - 1)):
             raise ValueError(f"the {self.stem} stem needs a patch_size that is a power of two, not {self.patch_size}")
         if self.stem != "patch" and self.width % (self.patch_size // 2):
-            raise ValueError(f"the {self.stem} stem halves width {self.width} too often for patch_size {self.patch_size}")
+            raise ValueError(
+                f"the {self.stem} stem halves width {self.width} too often for patch_size {self.patch_size}"
+            )
         if unknown := [name for name in self.geo_tokens if name not in GEO_PROPERTIES]:
             raise ValueError(f"unknown geo tokens {unknown}; allowed: {', '.join(GEO_PROPERTIES)}")
 
@@ -189,7 +191,9 @@ class ViT(nn.Module):
         super().__init__()
         self.config = config
         grid = config.image_size // config.patch_size
-        self.patch_embed = make_stem(config.stem, len(config.polarisations), config.width, config.patch_size, config.layer_norm_eps)
+        self.patch_embed = make_stem(
+            config.stem, len(config.polarisations), config.width, config.patch_size, config.layer_norm_eps
+        )
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + grid * grid, config.width))
         self.geo_embed = GeoTokens(config.geo_tokens, config.width) if config.geo_tokens else None

@@ -43,7 +43,11 @@ def find_rasters(path: Path) -> list[Path]:
         return [path]
     if not path.exists():
         raise SceneError(path, "no such file or folder", "Check the path")
-    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and "truth" not in p.parts[len(path.parts) :])
+    found = sorted(
+        p
+        for p in path.rglob("*")
+        if p.suffix.lower() in SUFFIXES and p.is_file() and "truth" not in p.parts[len(path.parts) :]
+    )
     if not found:
         raise SceneError(path, "holds no GeoTIFF (.tif, .tiff)", "Point to a folder of scenes or to one file")
     return found
@@ -83,12 +87,15 @@ def _scene_from(dataset: Any, path: Path, sidecar: Sidecar, declared: Declared) 
         polarisations = sidecar.acquisition.polarisations
     if len(polarisations) != dataset.count:
         raise SceneError(
-            path, f"has {dataset.count} bands but {len(polarisations)} polarisations ({', '.join(polarisations)}) are stated",
+            path,
+            f"has {dataset.count} bands but {len(polarisations)} polarisations ({', '.join(polarisations)}) are stated",
             "Give --polarisations with one label a band",
-        )  # fmt: skip
+        )
     known = [p for p in polarisations if p != "unknown"]
     if not set(known) <= set(POLARISATIONS) or len(set(known)) != len(known):
-        raise SceneError(path, f"polarisations {', '.join(polarisations)} are not distinct ones of HH, HV, VH, VV", "Correct them")
+        raise SceneError(
+            path, f"polarisations {', '.join(polarisations)} are not distinct ones of HH, HV, VH, VV", "Correct them"
+        )
     nodata = declared.nodata if declared.nodata is not None else dataset.nodata
     return Scene(
         scene_id=safe_name(sidecar.scene_id or path.stem),
@@ -109,30 +116,43 @@ def _refuse_what_is_not_sar(dataset: Any, path: Path) -> None:
     described = polarisations_of(tuple(dataset.descriptions), {}, "")
     if "unknown" in described and set(dataset.colorinterp) & _COLOURS:
         raise SceneError(
-            path, f"is a photograph or a picture ({dataset.count} colour bands), not radar backscatter",
+            path,
+            f"is a photograph or a picture ({dataset.count} colour bands), not radar backscatter",
             "Give the scene with one band per polarisation",
-        )  # fmt: skip
+        )
     if dataset.count > MAX_BANDS:
         raise SceneError(path, f"has {dataset.count} bands", "A SAR scene has one band per polarisation, at most four")
     if np.dtype(dataset.dtypes[0]).kind not in "uif":
-        raise SceneError(path, f"has {dataset.dtypes[0]} pixels (single look complex?)", "Detect it to amplitude or power first")
+        raise SceneError(
+            path, f"has {dataset.dtypes[0]} pixels (single look complex?)", "Detect it to amplitude or power first"
+        )
     if len(set(dataset.dtypes)) > 1:
         raise SceneError(path, "mixes pixel types across bands", "Export all polarisations with one type")
 
 
 def _crs_of(dataset: Any, path: Path, declared: Declared) -> Any:
     if dataset.transform.is_identity:
-        raise SceneError(path, "has no georeference", "Geocode it, or write its affine and CRS into the file (gdal_edit.py)")
+        raise SceneError(
+            path, "has no georeference", "Geocode it, or write its affine and CRS into the file (gdal_edit.py)"
+        )
     if dataset.transform.determinant == 0:
-        raise SceneError(path, "has an affine that maps all pixels onto a line", "Correct its georeference (gdal_edit.py)")
+        raise SceneError(
+            path, "has an affine that maps all pixels onto a line", "Correct its georeference (gdal_edit.py)"
+        )
     try:
         crs = CRS.from_user_input(declared.crs) if declared.crs else dataset.crs
     except CRSError as error:
-        raise SceneError(path, f"declared CRS '{declared.crs}' is not known ({error})", "Use a code such as EPSG:32611") from error
+        raise SceneError(
+            path, f"declared CRS '{declared.crs}' is not known ({error})", "Use a code such as EPSG:32611"
+        ) from error
     if not crs:
-        raise SceneError(path, "has no CRS", "Declare it with --crs EPSG:…, or write it into the file (gdal_edit.py -a_srs)")
+        raise SceneError(
+            path, "has no CRS", "Declare it with --crs EPSG:…, or write it into the file (gdal_edit.py -a_srs)"
+        )
     if not (crs.is_projected or crs.is_geographic):
-        raise SceneError(path, "has a local CRS that is not tied to the Earth", "Declare the right one with --crs EPSG:…")
+        raise SceneError(
+            path, "has a local CRS that is not tied to the Earth", "Declare the right one with --crs EPSG:…"
+        )
     # old WKT1 files often carry the definition without its code; the code is what other programs want
     epsg = crs.to_epsg()
     return CRS.from_epsg(epsg) if epsg else crs
@@ -140,22 +160,31 @@ def _crs_of(dataset: Any, path: Path, declared: Declared) -> Any:
 
 def _infer_radiometry(dataset: Any, path: Path, nodata: float | None) -> Radiometry:
     if np.dtype(dataset.dtypes[0]).kind in "ui":
-        return Radiometry(quantity="amplitude", source=f"inferred: {dataset.dtypes[0]} detected products store amplitude")
+        return Radiometry(
+            quantity="amplitude", source=f"inferred: {dataset.dtypes[0]} detected products store amplitude"
+        )
     step = max(1, max(dataset.shape) // SAMPLE_PX)
-    sample = dataset.read(1, out_shape=(max(1, dataset.height // step), max(1, dataset.width // step))).astype(np.float64)
+    sample = dataset.read(1, out_shape=(max(1, dataset.height // step), max(1, dataset.width // step))).astype(
+        np.float64
+    )
     sample = sample[valid_mask(sample[None], nodata)]
     if sample.size == 0:
         # all no-data: the caller refuses the scene for that, which is the better reason
         return Radiometry(quantity="power", source="inferred: nothing valid")
     negative, median = float((sample < 0).mean()), float(np.median(sample))
     if negative > 0.5 and sample.min() > -100:
-        return Radiometry(quantity="db", source=f"inferred from values: {negative:.0%} negative, and linear power is not")
+        return Radiometry(
+            quantity="db", source=f"inferred from values: {negative:.0%} negative, and linear power is not"
+        )
     if negative < 0.01 and median < 1.5:
-        return Radiometry(quantity="power", source=f"inferred from values: not negative, median {median:.3g} as of linear power")
+        return Radiometry(
+            quantity="power", source=f"inferred from values: not negative, median {median:.3g} as of linear power"
+        )
     raise SceneError(
-        path, f"floating-point values between {sample.min():.3g} and {sample.max():.3g} do not tell whether they are dB, power or amplitude",
+        path,
+        f"floating-point values between {sample.min():.3g} and {sample.max():.3g} do not tell whether they are dB, power or amplitude",
         "Declare it with --radiometry (for example sigma0-db)",
-    )  # fmt: skip
+    )
 
 
 @lru_cache(maxsize=8)
@@ -205,9 +234,9 @@ def valid_mask(pixels: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
     Returns:
         `(H, W)` bool for `(C, H, W)` input.
     """
-    valid = np.isfinite(pixels) if pixels.dtype.kind == "f" else np.ones(pixels.shape, bool)
+    valid: Any = np.isfinite(pixels) if pixels.dtype.kind == "f" else np.ones(pixels.shape, bool)
     if nodata is not None and not np.isnan(nodata):
-        valid &= pixels != nodata
+        valid = valid & (pixels != nodata)
     result: NDArray[np.bool_] = valid.all(axis=0)
     return result
 
@@ -221,5 +250,7 @@ def read_window(dataset: Any, path: Path, row: int, col: int, height: int, width
     try:
         pixels: NDArray[Any] = dataset.read(window=Window(col, row, width, height))
     except RasterioError as error:
-        raise SceneError(path, f"pixels at row {row} cannot be decoded: truncated or damaged", "Fetch or export the file again") from error
+        raise SceneError(
+            path, f"pixels at row {row} cannot be decoded: truncated or damaged", "Fetch or export the file again"
+        ) from error
     return pixels

@@ -34,13 +34,17 @@ def from_product_name(text: str) -> dict[str, Any] | None:
     match = _NAME.search(text)
     if match is None:
         return None
+    try:
+        acquired = datetime.strptime(match["start"], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
     absolute_orbit = int(match["orbit"])
     fields: dict[str, Any] = {
         "product_name": match[0],
         "platform": f"sentinel-1{match['mission'][-1].lower()}",
         "instrument_mode": match["mode"],
         "product_type": match["type"] + match["resolution"].strip("_"),
-        "acquired": datetime.strptime(match["start"], "%Y%m%dT%H%M%S").replace(tzinfo=UTC),
+        "acquired": acquired,
         "frequency_band": "C",
         "centre_frequency_ghz": CENTRE_FREQUENCY_GHZ,
         "polarisations": _POLARISATIONS.get(match["polarisation"], (match["polarisation"],)),

@@ -58,10 +58,12 @@ def read_sidecar(raster: Path) -> Sidecar:
         if path.stat().st_size > MAX_SIDECAR_BYTES:
             raise SceneError(path, "is larger than 1 MiB", "A scene's sidecar holds a few lines of metadata")
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SceneError(path, f"is not readable JSON ({error})", "Mend or remove the sidecar") from error
     if not isinstance(content, dict) or not (set(content) & (set(Acquisition.model_fields) | {"radiometry"})):
         return Sidecar()
+    if not isinstance(content.get("scene_id"), str | None):
+        raise SceneError(path, "'scene_id': Input should be a string", "Mend this key; docs/reference/scene-json.md lists all")
     try:
         radiometry = content.get("radiometry")
         return Sidecar(
@@ -71,9 +73,13 @@ def read_sidecar(raster: Path) -> Sidecar:
             truth=Truth.model_validate(content["truth"]) if content.get("truth") else None,
         )
     except (ValidationError, TypeError) as error:
-        detail = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("radiometry",), "msg": str(error)}
+        detail = (
+            error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("radiometry",), "msg": str(error)}
+        )
         where = ".".join(str(part) for part in detail["loc"])
-        raise SceneError(path, f"'{where}': {detail['msg']}", "Mend this key; docs/reference/scene-json.md lists all") from error
+        raise SceneError(
+            path, f"'{where}': {detail['msg']}", "Mend this key; docs/reference/scene-json.md lists all"
+        ) from error
 
 
 def polarisations_of(descriptions: tuple[str | None, ...], tags: dict[str, str], stem: str) -> tuple[str, ...]:
@@ -81,7 +87,10 @@ def polarisations_of(descriptions: tuple[str | None, ...], tags: dict[str, str],
     described = [_polarisation_in(d or "") for d in descriptions]
     if all(described):
         return tuple(str(d) for d in described)
-    tagged = next((v for k, v in tags.items() if k.upper() in ("POLARISATION", "POLARIZATION", "POLARISATIONS", "POLARIZATIONS")), "")
+    tagged = next(
+        (v for k, v in tags.items() if k.upper() in ("POLARISATION", "POLARIZATION", "POLARISATIONS", "POLARIZATIONS")),
+        "",
+    )
     for text in (tagged, stem):
         found = [w for w in re.split(r"[^A-Z]+", text.upper()) if w in POLARISATIONS]
         if len(found) == len(descriptions):

@@ -44,7 +44,9 @@ class Pretrained:
     scio: ScioOutcome | None
 
 
-def pretrain(corpus: Corpus, config: PretrainConfig, out: Path, progress: Progress = lambda done, total, losses: None) -> Pretrained:
+def pretrain(
+    corpus: Corpus, config: PretrainConfig, out: Path, progress: Progress = lambda done, total, losses: None
+) -> Pretrained:
     """Pretrain on the training split of an annotated corpus; a stopped run goes on from its last checkpoint.
 
     Three phases: all statements as they are; one round of screening and rebuilding, written to the corpus as round 1;
@@ -87,7 +89,9 @@ def _round(run: Run, corpus: Corpus) -> ScioOutcome:
     engine = "scio:" + hashlib.sha256((run.out / "run.json").read_bytes()).hexdigest()[:12]
     changed = rebuild(run.model, run.tokenizer, run.source, suspects, 1, engine)
     corpus.folder.remove("statements/round=01")
-    corpus.folder.write_table("statements/round=01/changes.parquet", pa.Table.from_pylist(changed, schema=STATEMENT_SCHEMA))
+    corpus.folder.write_table(
+        "statements/round=01/changes.parquet", pa.Table.from_pylist(changed, schema=STATEMENT_SCHEMA)
+    )
     rebuilt = sum(r["status"] == REBUILT for r in changed)
     outcome = ScioOutcome(slots=looked, screened=len(suspects), rebuilt=rebuilt, masked=len(changed) - rebuilt)
     log.write_json("scio.json", vars(outcome))

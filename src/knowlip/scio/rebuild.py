@@ -43,7 +43,13 @@ def rebuild(
 
 
 def _rewrite(
-    model: KnowLIP, tokenizer: Tokenizer, tokens: Tensor, row: dict[str, Any], suspects: Sequence[Suspect], round_: int, engine: str
+    model: KnowLIP,
+    tokenizer: Tokenizer,
+    tokens: Tensor,
+    row: dict[str, Any],
+    suspects: Sequence[Suspect],
+    round_: int,
+    engine: str,
 ) -> dict[str, Any]:
     """One statement's new row. Slots are taken from the last to the first, so that earlier positions stay valid."""
     new = row | {"slots": [dict(s) for s in row["slots"]], "round": round_, "engine": engine, "previous": row["text"]}
@@ -63,8 +69,11 @@ def _rewrite(
             masked.append(name)
             words.append(f"{name}: '{before}' is doubtful, and no other value convinces")
     return new | {
-        "masked_slots": masked, "status": MASKED if masked else REBUILT, "scores": json.dumps(scores), "reason": "; ".join(words)
-    }  # fmt: skip
+        "masked_slots": masked,
+        "status": MASKED if masked else REBUILT,
+        "scores": json.dumps(scores),
+        "reason": "; ".join(words),
+    }
 
 
 def _cased(value: str, like: str) -> str:
@@ -88,7 +97,9 @@ def _agreement(model: KnowLIP, tokenizer: Tokenizer, tokens: Tensor, texts: Sequ
     encoded = tokenizer.encode(list(texts), 96)
     first = torch.zeros(len(texts), 1, dtype=torch.long)
     lower = model.text_lower(encoded.ids, encoded.mask)
-    logits = model.itm_logits(model.fuse(encoded.ids, encoded.mask, tokens.expand(len(texts), -1, -1), lower=lower, at=first))
+    logits = model.itm_logits(
+        model.fuse(encoded.ids, encoded.mask, tokens.expand(len(texts), -1, -1), lower=lower, at=first)
+    )
     _, embedded = model.encode_text(encoded.ids, encoded.mask, lower=lower, at=first)
     image = torch.nn.functional.normalize(model.vision_proj(tokens[:, 0]), dim=-1)
     return logits[:, 1] - logits[:, 0], (embedded @ image.T)[:, 0]

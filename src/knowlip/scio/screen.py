@@ -94,7 +94,9 @@ def screen(
     return suspects, looked
 
 
-def by_tile(model: KnowLIP, source: TileSource, rows: Sequence[dict[str, Any]], tiles: int = 16) -> Iterator[tuple[Tensor, list[dict[str, Any]]]]:
+def by_tile(
+    model: KnowLIP, source: TileSource, rows: Sequence[dict[str, Any]], tiles: int = 16
+) -> Iterator[tuple[Tensor, list[dict[str, Any]]]]:
     """Image tokens `(1, N, D)` and statements of each tile, images encoded several at once."""
     grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:

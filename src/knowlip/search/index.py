@@ -47,7 +47,9 @@ class Hit:
     text: str
 
 
-def build_index(corpus: Corpus, embedder: Embedder, progress: Callable[[int, int, str], None] = lambda done, total, name: None) -> int:
+def build_index(
+    corpus: Corpus, embedder: Embedder, progress: Callable[[int, int, str], None] = lambda done, total, name: None
+) -> int:
     """Index every tile with its vector, place and statements; replaces an index of another model or round.
 
     Returns:
@@ -57,7 +59,11 @@ def build_index(corpus: Corpus, embedder: Embedder, progress: Callable[[int, int
         CorpusError: The corpus is not on a local disk, or has no statements.
     """
     if not corpus.folder.is_local:
-        raise CorpusError(corpus.folder.path(), "is not on a local disk, where the search index lives", "Copy the corpus and index the copy")
+        raise CorpusError(
+            corpus.folder.path(),
+            "is not on a local disk, where the search index lives",
+            "Copy the corpus and index the copy",
+        )
     words: dict[str, list[str]] = defaultdict(list)
     for row in corpus.statements().to_pylist():
         if row["status"] != DROPPED:
@@ -79,11 +85,19 @@ def _row(tile: Any, vector: np.ndarray, text: str) -> dict[str, Any]:
     place = ", ".join(str(p) for p in parts if p)
     at = tile["datetime"]
     return {
-        "tile_id": tile["id"], "vector": vector, "place": place, "text": text, "words": f"{place}. {text}",
-        "lon_deg": tile["proj:centroid"]["lon"], "lat_deg": tile["proj:centroid"]["lat"],
-        "platform": tile["platform"], "split": tile["knowlip:split"], "country": tile["knowlip:country"], "city": tile["knowlip:nearest_city"],
+        "tile_id": tile["id"],
+        "vector": vector,
+        "place": place,
+        "text": text,
+        "words": f"{place}. {text}",
+        "lon_deg": tile["proj:centroid"]["lon"],
+        "lat_deg": tile["proj:centroid"]["lat"],
+        "platform": tile["platform"],
+        "split": tile["knowlip:split"],
+        "country": tile["knowlip:country"],
+        "city": tile["knowlip:nearest_city"],
         "acquired": None if at is None or at != at else at.isoformat(),
-    }  # fmt: skip
+    }
 
 
 def _connect(corpus: Corpus) -> Any:
@@ -94,7 +108,12 @@ def _connect(corpus: Corpus) -> Any:
 
 def _identity(corpus: Corpus, embedder: Embedder) -> dict[str, Any]:
     weights = hashlib.sha256((embedder.folder / "model.safetensors").read_bytes()).hexdigest()
-    return {"model": str(embedder.folder.resolve()), "weights": weights, "rounds": corpus.rounds(), "tiles": len(corpus.tiles)}
+    return {
+        "model": str(embedder.folder.resolve()),
+        "weights": weights,
+        "rounds": corpus.rounds(),
+        "tiles": len(corpus.tiles),
+    }
 
 
 def index_is_current(corpus: Corpus, embedder: Embedder) -> bool:
@@ -135,7 +154,11 @@ def search(corpus: Corpus, embedder: Embedder, text: str, limit: int = 5, where:
     except (ValueError, RuntimeError, OSError) as error:
         logging.getLogger(__name__).debug("search failed", exc_info=True)
         line = str(error).splitlines()[0]
-        raise ConfigError(f"--where {where}" if where else "the query", f"is not understood ({line})", "Use columns such as country, city, platform") from error
+        raise ConfigError(
+            f"--where {where}" if where else "the query",
+            f"is not understood ({line})",
+            "Use columns such as country, city, platform",
+        ) from error
     found: dict[str, dict[str, Any]] = {r["tile_id"]: r for r in [*by_words, *by_vector]}
     score: dict[str, float] = defaultdict(float)
     for ranking in (by_vector, by_words):
@@ -147,6 +170,12 @@ def search(corpus: Corpus, embedder: Embedder, text: str, limit: int = 5, where:
 
 def _hit(row: dict[str, Any], score: float, vector: np.ndarray) -> Hit:
     return Hit(
-        tile_id=row["tile_id"], score=round(score, 4), similarity=round(float(np.dot(row["vector"], vector)), 4), lon_deg=row["lon_deg"],
-        lat_deg=row["lat_deg"], place=row["place"], acquired=row["acquired"], text=row["text"],
-    )  # fmt: skip
+        tile_id=row["tile_id"],
+        score=round(score, 4),
+        similarity=round(float(np.dot(row["vector"], vector)), 4),
+        lon_deg=row["lon_deg"],
+        lat_deg=row["lat_deg"],
+        place=row["place"],
+        acquired=row["acquired"],
+        text=row["text"],
+    )

@@ -57,4 +57,6 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
         optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
         return int(json.loads((newest / "state.json").read_text())["step"])
     except Exception as error:
-        raise ModelError(newest, f"cannot be loaded ({error})", "Remove this checkpoint folder and run again") from error
+        raise ModelError(
+            newest, f"cannot be loaded ({error})", "Remove this checkpoint folder and run again"
+        ) from error

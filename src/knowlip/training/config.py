@@ -60,6 +60,8 @@ class LossConfig(_Part):
     Attributes:
         itc, itm, mlm: Weights of contrast, matching and slot filling.
         mask_slots: Share of the slots masked for slot filling.
+        contrast_first: Share of the steps with contrast alone. It is the cheapest loss, and the hard negatives of matching
+            mean something only once similarities do.
         keep_patches: Share of the patches that the image encoder sees in a step.
     """
 
@@ -67,6 +69,7 @@ class LossConfig(_Part):
     itm: float = Field(default=0.5, ge=0)
     mlm: float = Field(default=1.0, ge=0)
     mask_slots: float = Field(default=0.5, gt=0, le=1)
+    contrast_first: float = Field(default=0.5, ge=0, le=1)
     keep_patches: float = Field(default=1.0, gt=0, le=1)
 
 

@@ -36,14 +36,15 @@ class Sentence:
     trusted: NDArray[np.bool_]
 
 
-
 def sentences_of(rows: Sequence[dict[str, Any]], tokenizer: Tokenizer) -> list[Sentence]:
     """Tokenise statements and find each slot's tokens."""
     if not rows:
         return []
     encoded = tokenizer.encode([r["text"] for r in rows], 256)
     result = []
-    for row, ids, mask, offsets in zip(rows, encoded.ids.numpy(), encoded.mask.numpy(), encoded.offsets.numpy(), strict=True):
+    for row, ids, mask, offsets in zip(
+        rows, encoded.ids.numpy(), encoded.mask.numpy(), encoded.offsets.numpy(), strict=True
+    ):
         inner = slice(1, int(mask.sum()) - 1)
         start, end = offsets[inner, 0], offsets[inner, 1]
         slot_of = np.full(len(start), -1, np.int64)
@@ -93,7 +94,9 @@ class PretrainData:
         texts: Sentences of each tile; tiles without any are left out.
     """
 
-    def __init__(self, source: TileSource, texts: dict[str, list[Sentence]], tokenizer: Tokenizer, config: DataConfig, seed: int) -> None:
+    def __init__(
+        self, source: TileSource, texts: dict[str, list[Sentence]], tokenizer: Tokenizer, config: DataConfig, seed: int
+    ) -> None:
         self.source, self.texts, self.tokenizer, self.config, self.seed = source, texts, tokenizer, config, seed
         self.tile_ids = sorted(t for t, s in texts.items() if s)
         self.batch_size = min(config.batch_size, len(self.tile_ids))
@@ -107,13 +110,19 @@ class PretrainData:
         rng = np.random.default_rng([self.seed, 2, step])
         pixels, channels = self.source(chosen)
         ids, mask, slots = self._texts(chosen, rng)
-        return Batch(torch.from_numpy(self._seen_again(pixels, rng)), torch.from_numpy(channels), *map(torch.from_numpy, (ids, mask, slots)))
+        return Batch(
+            torch.from_numpy(self._seen_again(pixels, rng)),
+            torch.from_numpy(channels),
+            *map(torch.from_numpy, (ids, mask, slots)),
+        )
 
     def _seen_again(self, pixels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         """The same ground at another time: new speckle and a slightly other level. Nothing moves, as texts tell places."""
         spread = np.float32(self.source.processor.level_db["VV"][1])
         if self.config.level_jitter_db:
-            pixels = pixels + rng.normal(0, self.config.level_jitter_db, (len(pixels), 1, 1, 1)).astype(np.float32) / spread
+            pixels = (
+                pixels + rng.normal(0, self.config.level_jitter_db, (len(pixels), 1, 1, 1)).astype(np.float32) / spread
+            )
         if self.config.speckle_looks:
             looks = self.config.speckle_looks
             # the log of gamma noise is near enough to normal at several looks, and ten times cheaper to draw
@@ -121,7 +130,9 @@ class PretrainData:
             pixels = pixels + rng.standard_normal(pixels.shape, np.float32) * sigma
         return pixels
 
-    def _texts(self, tile_ids: Sequence[str], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
+    def _texts(
+        self, tile_ids: Sequence[str], rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
         t, rows = self.tokenizer, []
         for tile_id in tile_ids:
             sentences = self.texts[tile_id]
@@ -146,7 +157,7 @@ class PretrainData:
                             continue
                     if ended.is_set():
                         return
-            except BaseException as error:  # noqa: BLE001 - handed to the consumer
+            except BaseException as error:
                 ready.put(error)
 
         threading.Thread(target=read, daemon=True).start()
@@ -160,7 +171,9 @@ class PretrainData:
             ended.set()
 
 
-def join(sentences: Sequence[Sentence], tokenizer: Tokenizer, max_tokens: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def join(
+    sentences: Sequence[Sentence], tokenizer: Tokenizer, max_tokens: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Sentences as one text `(L,)` with CLS and SEP, and its slots `(L,)` numbered through; suspicious tokens masked."""
     ids, slots, first = [np.array([tokenizer.cls_id])], [np.array([-1])], 0
     for s in sentences:
@@ -171,7 +184,9 @@ def join(sentences: Sequence[Sentence], tokenizer: Tokenizer, max_tokens: int) -
     return np.append(text, tokenizer.sep_id), np.append(slot, -1)
 
 
-def pad(rows: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
+def pad(
+    rows: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]], pad_id: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
     """Texts of different lengths as `ids`, `mask` and `slots`, each `(B, L)`."""
     longest = max(len(ids) for ids, _ in rows)
     ids, slots = np.full((len(rows), longest), pad_id, np.int64), np.full((len(rows), longest), -1, np.int64)

@@ -70,7 +70,11 @@ def begin(corpus: Corpus, config: PretrainConfig, out: Path) -> Run:
         raise ConfigError(f"preset '{config.preset}'", "is not known", f"Choose one of {', '.join(PRESETS)}")
     train = corpus.tile_ids("train")
     if len(train) < 2:
-        raise CorpusError(corpus.folder.path(), f"has {len(train)} training tiles", "Build a corpus of more scenes, or with smaller tiles")
+        raise CorpusError(
+            corpus.folder.path(),
+            f"has {len(train)} training tiles",
+            "Build a corpus of more scenes, or with smaller tiles",
+        )
     if config.threads:
         torch.set_num_threads(config.threads)
     identity = {"config": config.model_dump(), "corpus": corpus.info["fingerprint"]}
@@ -101,7 +105,9 @@ def model_config(name: str, vocab_size: int, processor: Processor) -> KnowLIPCon
         config = preset(name, vocab_size, processor.image_size)
     except ValueError as error:
         raise ConfigError(f"preset '{name}'", str(error), "Build the corpus with another --tile-size") from error
-    return replace(config, vit=replace(config.vit, polarisations=(*POLARISATIONS, "unknown")), processor=processor.to_dict())
+    return replace(
+        config, vit=replace(config.vit, polarisations=(*POLARISATIONS, "unknown")), processor=processor.to_dict()
+    )
 
 
 def _claim(out: Path, identity: dict[str, Any], corpus: Corpus, config: PretrainConfig) -> Tokenizer:
@@ -109,7 +115,9 @@ def _claim(out: Path, identity: dict[str, Any], corpus: Corpus, config: Pretrain
     text = json.dumps(identity, indent=2, sort_keys=True) + "\n"
     if record.is_file():
         if record.read_text() != text:
-            raise ModelError(out, "holds a run with another configuration or corpus", "Choose another --out, or remove it")
+            raise ModelError(
+                out, "holds a run with another configuration or corpus", "Choose another --out, or remove it"
+            )
         return Tokenizer.load(out)
     if any(out.iterdir()):
         raise ModelError(out, "is not empty and holds no run", "Choose an empty or new folder for --out")
@@ -160,11 +168,16 @@ def train(run: Run, texts: dict[str, list[Sentence]], stop: int, progress: Progr
                 rate = learning_rate(run.step, run.total_steps, run.config.optim)
                 for group in run.optimizer.param_groups:
                     group["lr"] = rate
-                losses = pretrain_losses(run.model, batch, run.config.loss, run.tokenizer.mask_id, generator)
+                early = run.step < run.config.loss.contrast_first * run.config.optim.steps
+                losses = pretrain_losses(run.model, batch, run.config.loss, run.tokenizer.mask_id, generator, early)
                 if not torch.isfinite(losses.total):
-                    raise ModelError(run.out, f"the loss is not a number at step {run.step}", "Lower optim.learning_rate and start again")
+                    raise ModelError(
+                        run.out,
+                        f"the loss is not a number at step {run.step}",
+                        "Lower optim.learning_rate and start again",
+                    )
                 run.optimizer.zero_grad(set_to_none=True)
-                losses.total.backward()
+                losses.total.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(run.model.parameters(), run.config.optim.clip)
                 run.optimizer.step()
                 run.step += 1
@@ -182,7 +195,9 @@ def train(run: Run, texts: dict[str, list[Sentence]], stop: int, progress: Progr
 def _log_until(path: Path, step: int) -> Path:
     """The log without the lines of steps that are about to be done again."""
     if path.is_file():
-        lines = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step]
+        lines = [
+            line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step
+        ]
         path.write_text("".join(line + "\n" for line in lines))
     return path
 

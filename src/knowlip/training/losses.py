@@ -26,10 +26,18 @@ class Losses:
     total: Tensor
 
 
-def pretrain_losses(model: KnowLIP, batch: Batch, config: LossConfig, mask_id: int, generator: torch.Generator) -> Losses:
-    """All three losses of a batch.
+def pretrain_losses(
+    model: KnowLIP,
+    batch: Batch,
+    config: LossConfig,
+    mask_id: int,
+    generator: torch.Generator,
+    contrast_only: bool = False,
+) -> Losses:
+    """The losses of a batch.
 
     Args:
+        contrast_only: Leave ITM and MLM out; they are reported as 0.
         generator: Draws the masks and the hard negatives.
     """
     tokens, image = model.encode_image(batch.pixels, batch.channels, keep=config.keep_patches)
@@ -42,6 +50,10 @@ def pretrain_losses(model: KnowLIP, batch: Batch, config: LossConfig, mask_id: i
     same = (batch.ids[:, None] == batch.ids[None]).all(-1)
     target = same.float() / same.sum(1, keepdim=True)
     itc = (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
+
+    if contrast_only:
+        none = itc.new_zeros(())
+        return Losses(itc, none, none, config.itc * itc)
 
     # ITM: each pair, each image with a hard wrong text, each text with a hard wrong image
     with torch.no_grad():

@@ -20,7 +20,9 @@ class BenchModel(Protocol):
         """Frozen features `(N, F)`, on which answer heads are fitted, the same way for every model."""
         ...
 
-    def similarity(self, corpus: Corpus, texts: Mapping[str, str], train: Sequence[str], test: Sequence[str]) -> NDArray[np.float32]:
+    def similarity(
+        self, corpus: Corpus, texts: Mapping[str, str], train: Sequence[str], test: Sequence[str]
+    ) -> NDArray[np.float32]:
         """Similarity `(N, N)` of the test tiles (rows) with the test tiles' texts (columns).
 
         Args:

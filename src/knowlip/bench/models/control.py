@@ -42,7 +42,9 @@ class HandMade:
         if "hog" in self._kind:
             small = image.reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2).mean(axis=(1, 3))
             cell = small.shape[0] // 4
-            parts.append(hog(small, orientations=9, pixels_per_cell=(cell, cell), cells_per_block=(2, 2), feature_vector=True))
+            parts.append(
+                hog(small, orientations=9, pixels_per_cell=(cell, cell), cells_per_block=(2, 2), feature_vector=True)
+            )
         return np.concatenate(parts).astype(np.float32)
 
     def features(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
@@ -52,7 +54,9 @@ class HandMade:
                 self._cache[t] = self._of_tile(corpus, t)
         return np.stack([self._cache[t] for t in tile_ids])
 
-    def similarity(self, corpus: Corpus, texts: Mapping[str, str], train: Sequence[str], test: Sequence[str]) -> NDArray[np.float32]:
+    def similarity(
+        self, corpus: Corpus, texts: Mapping[str, str], train: Sequence[str], test: Sequence[str]
+    ) -> NDArray[np.float32]:
         """Cosine of predicted and true TF-IDF vectors."""
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import RidgeCV

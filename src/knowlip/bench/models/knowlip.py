@@ -27,6 +27,8 @@ class KnowLIPModel:
             self._cache |= dict(zip(missing, self._embedder.corpus_features(corpus, missing), strict=True))
         return np.stack([self._cache[t] for t in tile_ids])
 
-    def similarity(self, corpus: Corpus, texts: Mapping[str, str], train: Sequence[str], test: Sequence[str]) -> NDArray[np.float32]:
+    def similarity(
+        self, corpus: Corpus, texts: Mapping[str, str], train: Sequence[str], test: Sequence[str]
+    ) -> NDArray[np.float32]:
         """Cosine of image and text embeddings; nothing is fitted."""
         return np.asarray(self._embedder.corpus_images(corpus, test) @ self._embedder.texts([texts[t] for t in test]).T)

@@ -28,8 +28,19 @@ def _water_against_coast(facts: Facts) -> list[Fact]:
         Fact("cover.water.share", round(sea, 3), 5, facts["coast.sea_share"].source, 0.9, None, why),
         Fact("cover.order", ["water"], 5, facts["coast.sea_share"].source, 0.9, None, why),
         Fact("water.kind", "sea", 5, facts["coast.sea_share"].source, 0.9, None, why),
-        Fact("cover.water.cells", ["upper left", "upper right", "centre", "lower left", "lower right"], 5, facts["coast.sea_share"].source, 0.9, None, why),
-        *(Fact(f"cover.{n}.share", 0.0, 5, facts["coast.sea_share"].source, 0.8, None, why) for n in ("woodland", "farmland", "building", "road", "bare")),
+        Fact(
+            "cover.water.cells",
+            ["upper left", "upper right", "centre", "lower left", "lower right"],
+            5,
+            facts["coast.sea_share"].source,
+            0.9,
+            None,
+            why,
+        ),
+        *(
+            Fact(f"cover.{n}.share", 0.0, 5, facts["coast.sea_share"].source, 0.8, None, why)
+            for n in ("woodland", "farmland", "building", "road", "bare")
+        ),
     ]
 
 
@@ -43,11 +54,15 @@ def _targets_need_water(facts: Facts) -> list[Fact]:
 
 
 def _terrain(facts: Facts) -> Fact:
-    sea, water, relief = facts.number("coast.sea_share", -1), facts.number("cover.water.share"), facts.number("relief.index")
+    sea, water, relief = (
+        facts.number("coast.sea_share", -1),
+        facts.number("cover.water.share"),
+        facts.number("relief.index"),
+    )
     source = "coastline, water and relief"
     if water > 0.9:
         return Fact("terrain.kind", "open water", 5, source, 0.9, None, f"{water:.0%} water")
-    if 0.02 <= sea or (facts.value("water.kind", "") == "sea" and water > 0.05):
+    if sea >= 0.02 or (facts.value("water.kind", "") == "sea" and water > 0.05):
         return Fact("terrain.kind", "coastal", 5, source, 0.85, None, "sea and land in one frame")
     if relief > 1.9:
         return Fact("terrain.kind", "mountainous", 5, source, 0.5, None, f"relief index {relief:.1f} dB")
@@ -58,7 +73,14 @@ def _terrain(facts: Facts) -> Fact:
     return Fact("terrain.kind", "plain", 5, source, 0.6, None, f"relief index {relief:.1f} dB")
 
 
-_FUNCTION_OF = {"water": "open water", "woodland": "woodland", "farmland": "farmland", "building": "residential", "bare": "open ground", "road": "transport"}
+_FUNCTION_OF = {
+    "water": "open water",
+    "woodland": "woodland",
+    "farmland": "farmland",
+    "building": "residential",
+    "bare": "open ground",
+    "road": "transport",
+}
 
 
 def _function(facts: Facts) -> Fact:
@@ -67,11 +89,27 @@ def _function(facts: Facts) -> Fact:
     built = facts.number("cover.building.share")
     source = "land cover and place"
     if facts.value("society.airport_expected", False) and facts.number("cover.water.share") < 0.5:
-        return Fact("function.main", "airport", 5, source, 0.6, None, f"{facts.value('airport.name', 'an airport')} is {facts.number('airport.km'):.1f} km away")
+        return Fact(
+            "function.main",
+            "airport",
+            5,
+            source,
+            0.6,
+            None,
+            f"{facts.value('airport.name', 'an airport')} is {facts.number('airport.km'):.1f} km away",
+        )
     if facts.number("coast.sea_share") > 0.1 and built > 0.25 and facts.number("cover.water.share") > 0.1:
         return Fact("function.main", "harbour front", 5, source, 0.5, None, "dense building beside the sea")
     if built > 0.7:
         return Fact("function.main", "dense urban", 5, source, 0.6, None, f"{built:.0%} built up")
     if 0.25 < built < 0.55 and main != "building":
-        return Fact("function.main", f"mixed {_FUNCTION_OF[main]} and residential", 5, source, 0.6, None, f"{built:.0%} built up")
+        return Fact(
+            "function.main",
+            f"mixed {_FUNCTION_OF[main]} and residential",
+            5,
+            source,
+            0.6,
+            None,
+            f"{built:.0%} built up",
+        )
     return Fact("function.main", _FUNCTION_OF[main], 5, source, 0.7, None, f"{main} covers most")

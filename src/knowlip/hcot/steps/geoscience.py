@@ -17,7 +17,9 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
         found.append(Fact("place.city_km", p.nearest_city_km, 1, s.sources.get("places", "gazetteer"), 0.99, "km"))
     if s.sea_share is not None:
         why = "share of a grid of points that the coastline puts in the sea"
-        found.append(Fact("coast.sea_share", round(s.sea_share, 3), 1, s.sources.get("coast", "coastline"), 0.95, None, why))
+        found.append(
+            Fact("coast.sea_share", round(s.sea_share, 3), 1, s.sources.get("coast", "coastline"), 0.95, None, why)
+        )
     if s.airport is not None:
         source = s.sources.get("airports", "airports")
         found.append(Fact("airport.name", s.airport.name, 1, source, 0.99))

@@ -14,6 +14,14 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
     level = float(np.nanmedian(db) - view.pixels.anchor_db[0])
     contrast = float(np.nanpercentile(db, 95) - np.nanpercentile(db, 5))
     return [
-        Fact("image.brightness_db", round(level, 2), 0, "pixel statistics", 1.0, "dB", "median backscatter against the scene's bright level"),
+        Fact(
+            "image.brightness_db",
+            round(level, 2),
+            0,
+            "pixel statistics",
+            1.0,
+            "dB",
+            "median backscatter against the scene's bright level",
+        ),
         Fact("image.contrast_db", round(contrast, 2), 0, "pixel statistics", 1.0, "dB", "5th to 95th percentile"),
     ]

@@ -7,7 +7,12 @@ import numpy as np
 from knowlip.core.statements import NINE_GRID, Fact, TargetObject
 from knowlip.hcot.view import Facts, TileView
 
-_SHIP_SIZES = ((250, "large merchant ship"), (120, "cargo ship or tanker"), (50, "coaster, ferry or large fishing vessel"), (0, "small craft"))
+_SHIP_SIZES = (
+    (250, "large merchant ship"),
+    (120, "cargo ship or tanker"),
+    (50, "coaster, ferry or large fishing vessel"),
+    (0, "small craft"),
+)
 """Lower ends of overall length in metres; IMO size classes grouped to what length alone can tell."""
 
 
@@ -26,7 +31,15 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
         Fact("target.class", "ship", 4, "cfar", sure),
         Fact("target.count", len(targets), 4, "cfar", sure, None, "bright targets on water"),
         Fact("target.cells", sorted(set(cells), key=NINE_GRID.index), 4, "cfar", sure),
-        Fact("target.length_m", round(float(np.median(lengths)), 1), 4, "second moments", 0.6, "m", f"median; ± {2 * gsd_m:.0f} m by the resolution"),
+        Fact(
+            "target.length_m",
+            round(float(np.median(lengths)), 1),
+            4,
+            "second moments",
+            0.6,
+            "m",
+            f"median; ± {2 * gsd_m:.0f} m by the resolution",
+        ),
         Fact("target.longest_m", round(longest, 1), 4, "second moments", 0.6, "m"),
         Fact("target.category", category, 4, "length", 0.6, None, f"the longest measures {longest:.0f} m"),
     ]

@@ -22,14 +22,51 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
     shares = {name: m.share(name) for name in LANDCOVER.values()}
     order = sorted(shares, key=lambda n: -shares[n])
     sure = float(m.confidence[m.codes > 0].mean()) if (m.codes > 0).any() else 0.0
-    found = [Fact(f"cover.{n}.share", round(s, 3), 3, _SOURCE, sure, None, f"share of cells classified {n}") for n, s in shares.items()]
-    found.append(Fact("cover.order", [n for n in order if shares[n] >= PRESENT_SHARE], 3, _SOURCE, sure, None, "classes by share"))
+    found = [
+        Fact(f"cover.{n}.share", round(s, 3), 3, _SOURCE, sure, None, f"share of cells classified {n}")
+        for n, s in shares.items()
+    ]
+    found.append(
+        Fact(
+            "cover.order", [n for n in order if shares[n] >= PRESENT_SHARE], 3, _SOURCE, sure, None, "classes by share"
+        )
+    )
     for name in order:
         if shares[name] >= PRESENT_SHARE:
-            found.append(Fact(f"cover.{name}.cells", cells_of(m.codes == CODE[name]), 3, _SOURCE, sure, None, "cells of the nine-grid that hold most of it"))
-    found.append(Fact("cover.cell_main", cell_main(m.codes), 3, _SOURCE, sure, None, "dominant class of each cell of the nine-grid"))
+            found.append(
+                Fact(
+                    f"cover.{name}.cells",
+                    cells_of(m.codes == CODE[name]),
+                    3,
+                    _SOURCE,
+                    sure,
+                    None,
+                    "cells of the nine-grid that hold most of it",
+                )
+            )
+    found.append(
+        Fact(
+            "cover.cell_main",
+            cell_main(m.codes),
+            3,
+            _SOURCE,
+            sure,
+            None,
+            "dominant class of each cell of the nine-grid",
+        )
+    )
     found += _pattern(m, shares) + _water(m, shares, facts, view.properties.gsd_x_m * CELL_PX)
-    found.append(Fact("relief.index", round(relief_index(m), 3), 3, "brightness stripes at slope scale", 0.6, None, "spread of smooth ground at 100 to 400 m"))
+    found.append(
+        Fact(
+            "relief.index",
+            round(relief_index(m), 3),
+            3,
+            "brightness stripes at slope scale",
+            0.6,
+            None,
+            "spread of smooth ground at 100 to 400 m",
+        )
+    )
     return found
 
 
@@ -53,7 +90,10 @@ def cell_main(codes: NDArray[np.uint8]) -> list[str]:
     """The dominant class of each cell of the nine-grid, `unknown` without data."""
     filled = np.stack([_nine(codes == code) for code in LANDCOVER])
     names = list(LANDCOVER.values())
-    return [names[int(k)] if top > 0 else "unknown" for k, top in zip(filled.argmax(axis=0), filled.max(axis=0), strict=True)]
+    return [
+        names[int(k)] if top > 0 else "unknown"
+        for k, top in zip(filled.argmax(axis=0), filled.max(axis=0), strict=True)
+    ]
 
 
 def _pattern(m: CoverMap, shares: dict[str, float]) -> list[Fact]:
@@ -66,13 +106,39 @@ def _pattern(m: CoverMap, shares: dict[str, float]) -> list[Fact]:
     grid, line = abs(np.exp(4j * angle).mean()), abs(np.exp(2j * angle).mean())
     edges = sum(np.count_nonzero(np.diff(m.codes, axis=a)) for a in (0, 1)) / m.codes.size
     found = [
-        Fact("pattern.grid", round(float(grid), 3), 3, _SOURCE, 0.6, None, "coherence of edge directions modulo 90 degrees"),
-        Fact("pattern.line", round(float(line), 3), 3, _SOURCE, 0.6, None, "coherence of edge directions modulo 180 degrees"),
+        Fact(
+            "pattern.grid",
+            round(float(grid), 3),
+            3,
+            _SOURCE,
+            0.6,
+            None,
+            "coherence of edge directions modulo 90 degrees",
+        ),
+        Fact(
+            "pattern.line",
+            round(float(line), 3),
+            3,
+            _SOURCE,
+            0.6,
+            None,
+            "coherence of edge directions modulo 180 degrees",
+        ),
         Fact("pattern.edge_density", round(edges, 3), 3, _SOURCE, 0.8, None, "class boundaries per cell"),
     ]
     jump = _boundary_jump(m)
     if jump is not None:
-        found.append(Fact("boundary.step_db", round(jump, 2), 3, _SOURCE, 0.7, "dB", "median step in level across class boundaries"))
+        found.append(
+            Fact(
+                "boundary.step_db",
+                round(jump, 2),
+                3,
+                _SOURCE,
+                0.7,
+                "dB",
+                "median step in level across class boundaries",
+            )
+        )
     if shares["road"] >= 0.01:
         roads, count = ndimage.label(m.codes == CODE["road"], np.ones((3, 3)))
         found.append(Fact("road.lines", int(count), 3, "line filter", 0.5, None, "separate dark lines"))
@@ -95,11 +161,26 @@ def _water(m: CoverMap, shares: dict[str, float], facts: Facts, cell_m: float) -
     sizes = np.bincount(labels.ravel())[1:]
     biggest = int(sizes.argmax()) + 1
     y, x = np.nonzero(labels == biggest)
-    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(np.stack([x, y])) + np.eye(2) / 12), 0)) if len(x) > 2 else np.ones(2)
+    spread = (
+        np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(np.stack([x, y])) + np.eye(2) / 12), 0))
+        if len(x) > 2
+        else np.ones(2)
+    )
     # a river is much longer than its area over its length is wide
     length = spread[1] * np.sqrt(12)
     slender = length**2 / max(len(x), 1)
-    touches = len({s for s, hit in (("t", (y == 0).any()), ("b", (y == m.codes.shape[0] - 1).any()), ("l", (x == 0).any()), ("r", (x == m.codes.shape[1] - 1).any())) if hit})
+    touches = len(
+        {
+            s
+            for s, hit in (
+                ("t", (y == 0).any()),
+                ("b", (y == m.codes.shape[0] - 1).any()),
+                ("l", (x == 0).any()),
+                ("r", (x == m.codes.shape[1] - 1).any()),
+            )
+            if hit
+        }
+    )
     sea_share = facts.number("coast.sea_share", -1)
     if sea_share >= 0.02 or (sea_share < 0 and shares["water"] > 0.25 and touches >= 2):
         kind, sure = "sea", 0.9 if sea_share >= 0 else 0.5
@@ -108,8 +189,24 @@ def _water(m: CoverMap, shares: dict[str, float], facts: Facts, cell_m: float) -
     else:
         kind, sure = ("lake", 0.6) if len(x) * cell_m**2 > 50_000 else ("pond", 0.6)
     return [
-        Fact("water.kind", kind, 3, "shape of the largest water body and the coastline", sure, None, f"elongation {slender:.1f}, touches {touches} edges"),
-        Fact("water.bodies", int(np.count_nonzero(sizes * cell_m**2 > 5000)), 3, _SOURCE, 0.6, None, "water bodies over half a hectare"),
+        Fact(
+            "water.kind",
+            kind,
+            3,
+            "shape of the largest water body and the coastline",
+            sure,
+            None,
+            f"elongation {slender:.1f}, touches {touches} edges",
+        ),
+        Fact(
+            "water.bodies",
+            int(np.count_nonzero(sizes * cell_m**2 > 5000)),
+            3,
+            _SOURCE,
+            0.6,
+            None,
+            "water bodies over half a hectare",
+        ),
     ]
 
 
@@ -121,7 +218,9 @@ def relief_index(m: CoverMap) -> float:
     weight = ground.astype(np.float32)
 
     def smooth(size: int) -> NDArray[np.float32]:
-        result: NDArray[np.float32] = ndimage.uniform_filter(m.mean_db * weight, size) / np.maximum(ndimage.uniform_filter(weight, size), 0.05)
+        result: NDArray[np.float32] = ndimage.uniform_filter(m.mean_db * weight, size) / np.maximum(
+            ndimage.uniform_filter(weight, size), 0.05
+        )
         return result
 
     return float((smooth(5) - smooth(21))[ground].std())

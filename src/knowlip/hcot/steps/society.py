@@ -18,9 +18,31 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
         size = next(word for least, word in _SIZES if town.population >= least)
         source = view.surroundings.sources.get("places", "gazetteer")
         found.append(Fact("society.town", town.city, 2, source, 0.9, None, "the most populous city within 20 km"))
-        found.append(Fact("society.settlement", size, 2, source, 0.9, None, f"{town.city} has {town.population:,} people"))
+        found.append(
+            Fact("society.settlement", size, 2, source, 0.9, None, f"{town.city} has {town.population:,} people")
+        )
     if "airport.km" in facts and facts.number("airport.km") <= AIRPORT_REACH_KM:
-        found.append(Fact("society.airport_expected", True, 2, facts["airport.km"].source, 0.7, None, "an airport's reference point is near"))
+        found.append(
+            Fact(
+                "society.airport_expected",
+                True,
+                2,
+                facts["airport.km"].source,
+                0.7,
+                None,
+                "an airport's reference point is near",
+            )
+        )
     if 0.0 < facts.number("coast.sea_share") < 1.0:
-        found.append(Fact("society.harbour_possible", True, 2, facts["coast.sea_share"].source, 0.4, None, "the coast runs through the tile"))
+        found.append(
+            Fact(
+                "society.harbour_possible",
+                True,
+                2,
+                facts["coast.sea_share"].source,
+                0.4,
+                None,
+                "the coast runs through the tile",
+            )
+        )
     return found
