@@ -2,21 +2,28 @@ import os
 from pathlib import Path
 
 import pytest
+from pipeline_fixtures import _described, _trained, described, simulated_scenes, trained  # noqa: F401 - fixtures for all tests
+from hypothesis import HealthCheck, settings
 
 PROJECT = Path(__file__).parents[1]
 
-
-def data_folder():
-    """Where the real scenes are: KNOWLIP_DATA, or ../shared/data beside the project; None when neither is there."""
-    candidates = [Path(os.environ["KNOWLIP_DATA"])] if os.environ.get("KNOWLIP_DATA") else [PROJECT.parent / "shared" / "data"]
-    return next((c for c in candidates if c.is_dir()), None)
+# the same examples every time, however slow the machine
+settings.register_profile(
+    "project",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")
 def real_data():
-    folder = data_folder()
-    if folder is None:
-        pytest.skip("needs real scenes: set KNOWLIP_DATA, or put them in ../shared/data beside the project")
+    """Folder of real scenes: KNOWLIP_DATA, or ../shared/data beside the project."""
+    named = os.environ.get("KNOWLIP_DATA")
+    folder = Path(named) if named else PROJECT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs the real scenes: {folder} is not there (set KNOWLIP_DATA)")
     return folder
 
 

@@ -10,13 +10,35 @@ from pyproj import Transformer
 
 S1_PRODUCT = "S1A_IW_GRDH_1SDV_20201107T135241_20201107T135306_035143_041A16_322B"
 
+SIDECAR = {
+    "platform": "gaofen-3",
+    "instrument_mode": "FSII",
+    "product_type": "L2",
+    "acquired": "2024-05-06T07:08:09Z",
+    "frequency_band": "C",
+    "centre_frequency_ghz": 5.4,
+    "orbit_state": "ascending",
+    "absolute_orbit": 40000,
+    "relative_orbit": 12,
+    "look_side": "right",
+    "look_azimuth_deg": 79.5,
+    "incidence_near_deg": 30.0,
+    "incidence_far_deg": 32.0,
+    "product_name": "GF3-1",
+}
+"""Everything that a sidecar can say of an acquisition, apart from its polarisations."""
+
 
 def ground_power(shape=(300, 420), seed=0, looks=4.4):
-    """Linear sigma0 (H, W): sea, fields and a town in patches of 40 pixels, with gamma speckle; between -45 and 20 dB."""
+    """Linear sigma0 (H, W) between -40 and 15 dB: sea, fields and a town in patches of 40 pixels, with gamma speckle."""
     rng = np.random.default_rng(seed)
     patches = rng.choice([0.01, 0.08, 0.5], (shape[0] // 40 + 1, shape[1] // 40 + 1))
     mean = np.kron(patches, np.ones((40, 40)))[: shape[0], : shape[1]]
-    return mean * rng.gamma(looks, 1 / looks, shape)
+    return np.clip(mean * rng.gamma(looks, 1 / looks, shape), 1e-4, 30)
+
+
+def as_power(power):
+    return power.astype(np.float32)
 
 
 def as_db(power):
@@ -36,16 +58,26 @@ def grid_at(lon_deg, lat_deg, crs, gsd, shape):
 
 
 def write_scene(
-    path, bands, crs="EPSG:32631", at=(3.0, 48.0), gsd=10.0, transform=None, nodata=None, descriptions=(), tags=None, sidecar=None, **profile
+    path,
+    bands,
+    crs="EPSG:32631",
+    at=(3.0, 48.0),
+    gsd=10.0,
+    transform=None,
+    descriptions=(),
+    tags=None,
+    sidecar=None,
+    **profile,
 ):
     """Write a GeoTIFF of (H, W) or (C, H, W) pixels, and `sidecar` as JSON beside it."""
-    bands = np.atleast_3d(bands) if bands.ndim == 3 else bands[None]
+    bands = bands if bands.ndim == 3 else bands[None]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if transform is None:
-        transform = grid_at(*at, crs, gsd, bands.shape[1:])
-    options = {"driver": "GTiff", "count": len(bands), "height": bands.shape[1], "width": bands.shape[2], "dtype": bands.dtype.name}
-    with rasterio.open(path, "w", **options, crs=crs, transform=transform, nodata=nodata, **profile) as out:
+        transform = grid_at(*at, crs or "EPSG:32631", gsd, bands.shape[1:])
+    count, height, width = bands.shape
+    grid = {"count": count, "height": height, "width": width, "crs": crs, "transform": transform}
+    with rasterio.open(path, "w", driver="GTiff", dtype=bands.dtype.name, **grid, **profile) as out:
         out.write(bands)
         if descriptions:
             out.descriptions = descriptions
@@ -56,6 +88,19 @@ def write_scene(
     return path
 
 
-def write_truth(path, landcover, transform, crs):
-    """A land-cover truth raster on a scene's grid."""
-    return write_scene(path, landcover.astype(np.uint8), crs=crs, transform=transform, nodata=0)
+def write_photograph(path):
+    """A three-band picture with a georeference."""
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 300, 300)).astype(np.uint8)
+    return write_scene(path, pixels, photometric="RGB")
+
+
+def truncated(path, share=0.5):
+    """Cut a file off."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
+def files_of(folder):
+    """Content of every file below a folder, hidden ones too, by relative name."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}

@@ -57,6 +57,9 @@ def main(args: list[str] | None = None) -> None:
     _start_log()
     try:
         code: Any = app(args, standalone_mode=False)
+        if code == INTERRUPTED:
+            # how typer ends a command that Ctrl-C reached
+            raise KeyboardInterrupt
     except KnowlipError as error:
         _fail(str(error), 2)
     except (KeyboardInterrupt, click.exceptions.Abort):

@@ -13,7 +13,9 @@ class KnowlipError(Exception):
     """
 
     def __init__(self, subject: object, reason: str, remedy: str) -> None:
-        self.subject, self.reason, self.remedy = str(subject), " ".join(reason.split()), remedy
+        # a file name that is not UTF-8 must not break the log or the table it is listed in
+        self.subject = str(subject).encode("utf-8", "replace").decode()
+        self.reason, self.remedy = " ".join(reason.split()), remedy
         super().__init__(f"{self.subject}: {self.reason}. {self.remedy}")
 
     def __reduce__(self) -> tuple[type[KnowlipError], tuple[str, str, str]]:

@@ -35,7 +35,8 @@ class Folder:
         try:
             fs, base = fsspec.url_to_fs(str(self.root))
         except (ValueError, ImportError) as error:
-            raise ConfigError(self.root, f"is not a place that can be opened ({error})", "Use a folder, or install what its protocol needs") from error
+            reason = f"is not a place that can be opened ({error})"
+            raise ConfigError(self.root, reason, "Use a folder, or install what its protocol needs") from error
         return fs, base.rstrip("/")
 
     @property

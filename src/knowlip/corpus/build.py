@@ -22,8 +22,8 @@ from knowlip.corpus.stac import scene_table, tile_table
 from knowlip.corpus.store import FORMAT_VERSION, Corpus, open_corpus
 from knowlip.corpus.tiling import Rejected, SceneJob, ScenePart, TileRecord, TileSpec, tile_scene
 from knowlip.knowledge import places
-from knowlip.scenes.geotiff import find_rasters
-from knowlip.scenes.sidecar import Declared
+from knowlip.scenes.geotiff import find_rasters, scene_id_of
+from knowlip.scenes.sidecar import Declared, read_sidecar
 
 NEAR_SPLIT = "lies within one tile of another split, so that it may be in neither"
 
@@ -85,7 +85,7 @@ def build_corpus(
         OutputError: `out` cannot be written.
     """
     config, declared, folder = config or BuildConfig(), declared or Declared(), Folder(out)
-    rasters, rejected = _gather(inputs)
+    rasters, rejected = _gather(inputs, folder)
     lineage = {
         "config": config.model_dump(),
         "declared": {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in vars(declared).items()},
@@ -97,12 +97,16 @@ def build_corpus(
 
     parts: list[ScenePart] = []
     jobs = [SceneJob(path, declared, folder, config.tiles) for path in rasters]
-    for done, result in enumerate(map_items(tile_scene, jobs, workers), 1):
-        (parts if isinstance(result, ScenePart) else rejected).append(result)  # type: ignore[arg-type]
-        progress(done, len(jobs), rasters[done - 1].name)
+    try:
+        for done, result in enumerate(map_items(tile_scene, jobs, workers), 1):
+            (parts if isinstance(result, ScenePart) else rejected).append(result)  # type: ignore[arg-type]
+            progress(done, len(jobs), rasters[done - 1].name)
+    except BaseException:
+        _sweep(folder)
+        raise
     if not parts:
-        folder.remove(".build")
-        folder.remove("tiles")
+        for name in (".build", "tiles", "landcover"):
+            folder.remove(name)
         first = rejected[0]
         more = f" (and {len(rejected) - 1} more scenes were refused)" if len(rejected) > 1 else ""
         raise SceneError(first.path, first.reason + more, first.remedy)
@@ -110,24 +114,34 @@ def build_corpus(
 
 
 def _identity(path: Path) -> str:
-    return f"{path.name}:{path.stat().st_size}"
+    """Name, size and what the sidecar says of a scene: a change of one of them makes another corpus."""
+    try:
+        said = repr(read_sidecar(path))
+    except SceneError as error:
+        said = error.reason
+    return f"{path.name}:{path.stat().st_size}:{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
-def _gather(inputs: Sequence[str | Path]) -> tuple[list[Path], list[Rejected]]:
+def _gather(inputs: Sequence[str | Path], out: Folder) -> tuple[list[Path], list[Rejected]]:
     """All rasters, each once, in an order that does not depend on the order of the inputs."""
     found: dict[Path, None] = {}
     rejected = []
     for given in inputs:
         try:
-            found |= dict.fromkeys(p.resolve() for p in find_rasters(Path(given)))
+            rasters = (p.resolve() for p in find_rasters(Path(given)))
+            # an --out below the scenes' folder holds tiles, not scenes
+            found |= dict.fromkeys(p for p in rasters if not (out.is_local and p.is_relative_to(out.path())))
         except SceneError as error:
             rejected.append(Rejected(error.subject, error.reason, error.remedy))
     unique: dict[str, Path] = {}
     for path in sorted(found, key=lambda p: (p.stem, str(p))):
-        if path.stem in unique:
-            rejected.append(Rejected(str(path), f"has the same name as {unique[path.stem]}", "Rename one of the two"))
+        scene_id = scene_id_of(path)
+        if scene_id in unique:
+            rejected.append(Rejected(str(path), f"has the same name as {unique[scene_id]}", "Rename one of the two"))
         else:
-            unique[path.stem] = path
+            unique[scene_id] = path
+    if not (unique or rejected):
+        raise SceneError(out.path(), "is given no scenes that lie outside it", "Choose another --out")
     if not unique:
         first = rejected[0]
         raise SceneError(first.path, first.reason, first.remedy)
@@ -139,6 +153,7 @@ def _begin(folder: Folder, fingerprint: str) -> Corpus | None:
     if folder.exists("corpus.json"):
         corpus = open_corpus(folder.root)
         if corpus.info.get("fingerprint") == fingerprint:
+            folder.remove(".build")
             return corpus
         raise CorpusError(
             folder.path(),
@@ -152,10 +167,17 @@ def _begin(folder: Folder, fingerprint: str) -> Corpus | None:
                 "holds an unfinished build of other scenes or settings",
                 "Run that command again, choose another --out, or remove the folder",
             )
-    elif folder.exists() and folder.names("*"):
+        _sweep(folder)
+    elif folder.exists() and set(folder.names("*")) - {".build"}:
         raise CorpusError(folder.path(), "is not empty and not a corpus", "Choose an empty or new folder for --out")
     folder.write_json(".build/fingerprint.json", {"fingerprint": fingerprint})
     return None
+
+
+def _sweep(folder: Folder) -> None:
+    """Remove the half-written files of processes that were killed."""
+    for name in folder.names("**/*.part") if folder.is_local else ():
+        folder.remove(name)
 
 
 def _finish(

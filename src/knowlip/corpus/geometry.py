@@ -58,7 +58,8 @@ def to_lonlat(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """CRS coordinates of any shape as WGS 84 longitude and latitude, infinite where the projection has no inverse."""
     lon, lat = _to_wgs84(crs_wkt).transform(x, y)
-    return (np.asarray(lon) + 180) % 360 - 180, np.asarray(lat)
+    with np.errstate(invalid="ignore"):
+        return (np.asarray(lon) + 180) % 360 - 180, np.asarray(lat)
 
 
 def locate(geobox: GeoBox) -> Located:
@@ -75,12 +76,13 @@ def locate(geobox: GeoBox) -> Located:
     row = np.concatenate([ring_row, [rows / 2, rows / 2, rows / 2, rows / 2 - 0.5, rows / 2 + 0.5]])
     a = geobox.affine
     lon, lat = to_lonlat(crs_of(geobox).to_wkt(), a.a * col + a.b * row + a.c, a.d * col + a.e * row + a.f)
-    if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+    if not (np.isfinite(lon).all() and (np.abs(lat) <= 90).all()):
         raise ValueError("lies outside the domain of its projection")
     ring_lon, ring_lat = lon[: ring_col.size], lat[: ring_col.size]
     (lon0, x0, x1, y0, y1), (lat0, u0, u1, v0, v1) = lon[-5:], lat[-5:]
     gsd_x, gsd_y = (abs(_GEOD.inv(a0, b0, a1, b1)[2]) for a0, b0, a1, b1 in ((x0, u0, x1, u1), (y0, v0, y1, v1)))
     footprint, bbox = _footprint(ring_lon, ring_lat)
+    footprint = shapely.orient_polygons(footprint)  # counterclockwise, RFC 7946 section 3.1.6
     square = MGRS().toMGRS(float(lat0), float(lon0), MGRSPrecision=0)
     return Located(
         footprint=footprint,
@@ -94,6 +96,20 @@ def locate(geobox: GeoBox) -> Located:
     )
 
 
+def ground_steps_m(geobox: GeoBox) -> NDArray[np.float64]:
+    """East and north metres of one column step and one row step at a grid's middle, `[[east, north], [east, north]]`.
+
+    Rows of a grid follow its own north, which differs from true north by the meridians' convergence.
+    """
+    rows, cols = geobox.shape
+    a = geobox.affine
+    col = cols / 2 + np.array([-0.5, 0.5, 0, 0])
+    row = rows / 2 + np.array([0, 0, -0.5, 0.5])
+    lon, lat = to_lonlat(crs_of(geobox).to_wkt(), a.a * col + a.b * row + a.c, a.d * col + a.e * row + a.f)
+    azimuth, _, metres = _GEOD.inv(lon[::2], lat[::2], lon[1::2], lat[1::2])
+    return np.stack([metres * np.sin(np.radians(azimuth)), metres * np.cos(np.radians(azimuth))], axis=1)
+
+
 def _utm_zone(mgrs_square: str, lat_deg: float) -> str | None:
     digits = "".join(c for c in mgrs_square if c.isdigit())
     return f"{int(digits)}{'N' if lat_deg >= 0 else 'S'}" if digits else None
@@ -102,14 +118,21 @@ def _utm_zone(mgrs_square: str, lat_deg: float) -> str | None:
 def _footprint(
     lon: NDArray[np.float64], lat: NDArray[np.float64]
 ) -> tuple[BaseGeometry, tuple[float, float, float, float]]:
-    unwrapped = np.degrees(np.unwrap(np.radians(lon)))
-    polygon = shapely.Polygon(np.column_stack([unwrapped, lat]))
-    west, east = float(unwrapped.min()), float(unwrapped.max())
+    unwrapped = np.unwrap(lon, period=360)
+    ring = np.column_stack([unwrapped, lat])
+    around_pole = abs(unwrapped[-1] - unwrapped[0]) > 180
+    if around_pole:
+        pole, turn = np.copysign(90.0, lat.mean()), np.copysign(360.0, unwrapped[-1] - unwrapped[0])
+        ring = np.vstack([ring, [unwrapped[0] + turn, lat[0]], [unwrapped[0] + turn, pole], [unwrapped[0], pole]])
+    polygon = shapely.Polygon(ring)
+    west, south, east, north = (float(v) for v in polygon.bounds)
     if west >= -180 and east <= 180:
-        return polygon, (west, float(lat.min()), east, float(lat.max()))
+        return polygon, (west, south, east, north)
     pieces = [
         shapely.affinity.translate(polygon.intersection(shapely.box(-180 + k, -90, 180 + k, 90)), -k)
         for k in (-360.0, 0.0, 360.0)
     ]
-    halves = shapely.MultiPolygon([p for p in pieces if p.geom_type == "Polygon" and not p.is_empty])
-    return halves, ((west + 180) % 360 - 180, float(lat.min()), (east + 180) % 360 - 180, float(lat.max()))
+    halves = shapely.union_all([p for p in pieces if p.geom_type == "Polygon" and not p.is_empty])
+    if around_pole:
+        return halves, (-180.0, south, 180.0, north)
+    return halves, ((west + 180) % 360 - 180, south, (east + 180) % 360 - 180, north)

@@ -54,7 +54,7 @@ def split_by_place(tiles: Sequence[Where], spec: SplitSpec) -> list[str | None]:
     """
     if not tiles:
         return []
-    boxes = np.array([t.bbox for t in tiles])
+    boxes = _continuous(np.array([t.bbox for t in tiles]))
     area = _areas(tiles, boxes)
     assigned: list[str | None] = [None] * len(tiles)
     for stratum in sorted({t.stratum for t in tiles}):
@@ -69,6 +69,19 @@ def split_by_place(tiles: Sequence[Where], spec: SplitSpec) -> list[str | None]:
         for i in members:
             assigned[i] = split_of[places[i]]
     return _apart(tiles, boxes, assigned)
+
+
+def _continuous(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Boxes whose longitudes do not jump between neighbours: the antimeridian moved to the widest gap without tiles."""
+    if boxes[:, 2].max() < 170 or boxes[:, 0].min() > -170:
+        return boxes
+    middle = (boxes[:, 0] + boxes[:, 2]) / 2
+    around = np.sort(middle % 360)
+    gaps = np.diff(around, append=around[0] + 360)
+    widest = int(gaps.argmax())
+    cut = (around[widest] + gaps[widest] / 2) % 360
+    turns = np.rint((middle % 360 - middle) / 360) + (middle % 360 < cut)
+    return boxes + 360 * turns[:, None] * np.array([1, 0, 1, 0])
 
 
 def _grown(boxes: NDArray[np.float64], km: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,6 +27,14 @@ EXTENSIONS = [
     "https://stac-extensions.github.io/mgrs/v1.0.0/schema.json",
 ]
 
+_NEEDED = {
+    # what an extension asks of an item that declares it: all of these, and one of those where there are any
+    "sar": (("sar:instrument_mode", "sar:frequency_band", "sar:polarizations", "sar:product_type"), ()),
+    "sat": (("sat:orbit_state",), ()),
+    "view": ((), ("view:azimuth", "view:incidence_angle")),
+    "mgrs": (("mgrs:latitude_band", "mgrs:grid_square"), ()),
+}
+
 COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 
 _PLAIN = {
@@ -58,10 +66,9 @@ def tile_row(tile: TileRecord, collection: str) -> dict[str, Any]:
     p = tile.properties
     west, south, east, north = p.bbox
     asset = {"href": f"tiles/{tile.scene_id}/{tile.tile_id}.tif", "type": COG_TYPE, "roles": ["data"]}
-    return {
+    row = {
         "type": "Feature",
         "stac_version": "1.1.0",
-        "stac_extensions": EXTENSIONS,
         "id": tile.tile_id,
         "collection": collection,
         "geometry": shapely.to_wkb(shapely.from_wkt(p.footprint_wkt)),
@@ -83,6 +90,12 @@ def tile_row(tile: TileRecord, collection: str) -> dict[str, Any]:
         "knowlip:col": tile.col,
         "knowlip:landcover": tile.has_landcover,
     }
+    return row | {"stac_extensions": [url for url in EXTENSIONS if _may_declare(url.split("/")[3], row)]}
+
+
+def _may_declare(extension: str, row: dict[str, Any]) -> bool:
+    every, some = _NEEDED.get(extension, ((), ()))
+    return all(row[c] is not None for c in every) and (not some or any(row[c] is not None for c in some))
 
 
 _STRINGS = pa.list_(pa.string())

@@ -21,7 +21,7 @@ from knowlip.core.folder import Folder
 from knowlip.core.geoproperties import GeoProperties
 from knowlip.core.radiometry import Radiometry
 from knowlip.core.scene import Acquisition, Scene, crs_of
-from knowlip.corpus.geometry import locate
+from knowlip.corpus.geometry import ground_steps_m, locate
 from knowlip.corpus.store import DB_PERCENTILES
 from knowlip.corpus.truth import TruthReader, object_rows
 from knowlip.scenes.geotiff import open_scene, read_window, valid_mask
@@ -110,7 +110,7 @@ PENDING = "filled in when all scenes are known"
 
 def part_name(scene_id: str) -> str:
     """Where a finished scene's rows wait until the corpus is complete."""
-    return f".build/{scene_id}.json"
+    return f".build/scenes/{scene_id}.json"
 
 
 def tile_scene(job: SceneJob) -> ScenePart | Rejected:
@@ -156,7 +156,8 @@ def _cut(scene: Scene, job: SceneJob) -> ScenePart:
                     top, left = row0 + r * size, col0 + c * size
                     tile_id = f"{scene.scene_id}_r{r:03d}_c{c:03d}"
                     db = scene.radiometry.to_db(pixels)
-                    samples.append(np.where(valid, db, np.nan)[:, ::4, ::4].reshape(len(db), -1))
+                    step = 4 if valid[::4, ::4].any() else 1
+                    samples.append(np.where(valid, db, np.nan)[:, ::step, ::step].reshape(len(db), -1))
                     box = scene.geobox[top : top + size, left : left + size]
                     data = cog_bytes(pixels, box, scene.nodata, scene.polarisations)
                     name = f"{scene.scene_id}/{tile_id}.tif"
@@ -297,11 +298,9 @@ def incidence_at(scene: Scene, row: float, col: float) -> float | None:
     q = scene.acquisition
     if q.incidence_near_deg is None or q.incidence_far_deg is None or q.look_azimuth_deg is None:
         return None
-    # the look direction in pixel steps, for a grid whose rows run north to south or are turned by its affine
-    inverse, azimuth = ~scene.geobox.affine, np.radians(q.look_azimuth_deg)
-    step_col, step_row = (
-        k * np.sin(azimuth) + m * np.cos(azimuth) for k, m in ((inverse.a, inverse.b), (inverse.d, inverse.e))
-    )
+    # how far one column and one row lead along the look direction, over ground
+    azimuth = np.radians(q.look_azimuth_deg)
+    step_col, step_row = ground_steps_m(scene.geobox) @ (np.sin(azimuth), np.cos(azimuth))
     rows, cols = scene.geobox.shape
     along = [c * step_col + r * step_row for r in (0, rows) for c in (0, cols)]
     share = (col * step_col + row * step_row - min(along)) / (max(along) - min(along))

@@ -137,8 +137,13 @@ def _surroundings(corpus: Corpus, scenes: Sequence[str], sources: Sequence[str])
     named = {"places": places.source(), "coast": coast.source(), "airports": airports.source()}
     asked = {s: named[s] for s in sources}
     result: dict[str, dict[str, Surroundings]] = {s: {} for s in scenes}
-    for tile_id, scene, town, density, airport, grid in zip(frame.index, frame["knowlip:scene"], towns, people, fields, sea, strict=True):
-        result[scene][tile_id] = Surroundings(town, density, airport, grid, asked)
+    simulated = corpus.scenes["simulated"]
+    for tile_id, scene, town, density, airport, grid in zip(
+        frame.index, frame["knowlip:scene"], towns, people, fields, sea, strict=True
+    ):
+        # a simulated scene lies at a real place, but its ground is made up: maps of the real ground would mislead
+        known = Surroundings(town, sources=asked) if simulated[scene] else Surroundings(town, density, airport, grid, asked)
+        result[scene][tile_id] = known
     return result
 
 

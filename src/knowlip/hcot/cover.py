@@ -40,15 +40,16 @@ class Component:
 
 
 _CLASSES: dict[str, tuple[Component, ...]] = {
-    "water": (Component(1.0, (-20.0, 3.0), (-25.0, 2.5), (0.0, 0.45)),),
-    "woodland": (Component(1.0, (-8.5, 1.5), (-14.0, 1.5), (0.3, 0.35)),),
-    "farmland": (Component(1.0, (-11.5, 2.2), (-18.0, 2.3), (0.3, 0.5)),),
+    # thermal noise holds water up in cross polarisation; wind spreads it in co-polarisation
+    "water": (Component(1.0, (-18.5, 3.0), (-23.5, 2.5), (0.5, 0.7)),),
+    "woodland": (Component(1.0, (-8.3, 1.6), (-14.0, 1.5), (0.8, 0.6)),),
+    "farmland": (Component(1.0, (-11.3, 2.0), (-17.5, 2.0), (0.6, 0.6)),),
     "building": (
         # houses among trees are as bright as woodland but rougher; dense and industrial quarters are rough and bright
-        Component(0.6, (-6.5, 2.5), (-13.5, 2.5), (0.9, 0.4)),
-        Component(0.4, (-2.0, 4.0), (-9.0, 4.0), (1.9, 0.8)),
+        Component(0.6, (-6.5, 2.5), (-13.5, 2.5), (1.6, 0.6)),
+        Component(0.4, (-2.0, 4.0), (-9.0, 4.0), (2.4, 0.8)),
     ),
-    "bare": (Component(1.0, (-14.5, 2.0), (-22.0, 2.0), (0.2, 0.45)),),
+    "bare": (Component(1.0, (-13.5, 2.2), (-20.0, 2.0), (0.6, 0.6)),),
 }
 
 _PRIOR = {"water": 0.12, "woodland": 0.22, "farmland": 0.28, "building": 0.24, "bare": 0.14}
@@ -168,7 +169,7 @@ def scene_level(
         at_sea = np.concatenate([_on_cells(g, s.valid.shape)[s.valid] for g, s in zip(sea, samples, strict=True)])[
             ::step
         ]
-        prior[0] = max(0.03, at_sea.mean())
+        prior[0] = np.clip(at_sea.mean(), 0.03, 0.97)
         prior[1:] *= (1 - prior[0]) / prior[1:].sum()
     texture = raw_texture - floor
     offset = np.zeros(len(polarisations))

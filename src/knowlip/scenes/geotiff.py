@@ -34,7 +34,9 @@ _COLOURS = {ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.pa
 
 
 def find_rasters(path: Path) -> list[Path]:
-    """The scene rasters at a path: the file itself, or every GeoTIFF below a folder outside `truth` folders, sorted.
+    """The scene rasters at a path: the file itself, or every GeoTIFF below a folder, sorted.
+
+    Hidden files are those of a write that was cut short; `truth` folders hold answers, not scenes.
 
     Raises:
         SceneError: Nothing there, or a folder without a GeoTIFF.
@@ -43,11 +45,8 @@ def find_rasters(path: Path) -> list[Path]:
         return [path]
     if not path.exists():
         raise SceneError(path, "no such file or folder", "Check the path")
-    found = sorted(
-        p
-        for p in path.rglob("*")
-        if p.suffix.lower() in SUFFIXES and p.is_file() and "truth" not in p.parts[len(path.parts) :]
-    )
+    rasters = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    found = sorted(p for p in rasters if p.is_file() and "truth" not in p.parts[len(path.parts) :])
     if not found:
         raise SceneError(path, "holds no GeoTIFF (.tif, .tiff)", "Point to a folder of scenes or to one file")
     return found
@@ -60,6 +59,8 @@ def open_scene(path: Path, declared: Declared = Declared()) -> Scene:  # noqa: B
     Raises:
         SceneError: Not a raster, no CRS, a photograph, too many bands, complex pixels, or a radiometry that cannot be told.
     """
+    if _is_not_text(path):
+        raise SceneError(path, "has a name that is not valid UTF-8", "Rename it")
     sidecar = read_sidecar(path)
     try:
         with warnings.catch_warnings():
@@ -68,6 +69,10 @@ def open_scene(path: Path, declared: Declared = Declared()) -> Scene:  # noqa: B
                 return _scene_from(dataset, path, sidecar, declared)
     except RasterioError as error:
         raise SceneError(path, _why_unreadable(path, error), "Fetch or export the file again") from error
+
+
+def _is_not_text(path: Path) -> bool:
+    return any("\ud800" <= c <= "\udfff" for c in str(path))
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
@@ -79,12 +84,12 @@ def _why_unreadable(path: Path, error: Exception) -> str:
 
 
 def _scene_from(dataset: Any, path: Path, sidecar: Sidecar, declared: Declared) -> Scene:
-    _refuse_what_is_not_sar(dataset, path)
+    said = sidecar.acquisition or Acquisition()
+    stated = declared.polarisations or said.polarisations
+    _refuse_what_is_not_sar(dataset, path, bool(stated))
     tags = {k: str(v) for k, v in dataset.tags().items()}
     geobox = GeoBox((dataset.height, dataset.width), dataset.transform, _crs_of(dataset, path, declared))
-    polarisations = declared.polarisations or polarisations_of(tuple(dataset.descriptions), tags, path.stem)
-    if sidecar.acquisition and sidecar.acquisition.polarisations and not declared.polarisations:
-        polarisations = sidecar.acquisition.polarisations
+    polarisations = stated or polarisations_of(tuple(dataset.descriptions), tags, path.stem)
     if len(polarisations) != dataset.count:
         raise SceneError(
             path,
@@ -96,25 +101,43 @@ def _scene_from(dataset: Any, path: Path, sidecar: Sidecar, declared: Declared) 
         raise SceneError(
             path, f"polarisations {', '.join(polarisations)} are not distinct ones of HH, HV, VH, VV", "Correct them"
         )
-    nodata = declared.nodata if declared.nodata is not None else dataset.nodata
+    nodata = _storable(declared.nodata if declared.nodata is not None else dataset.nodata, np.dtype(dataset.dtypes[0]))
     return Scene(
-        scene_id=safe_name(sidecar.scene_id or path.stem),
+        scene_id=_scene_id(path, sidecar),
         path=path,
         geobox=geobox,
         polarisations=polarisations,
         dtype=dataset.dtypes[0],
         nodata=nodata,
         radiometry=declared.radiometry or sidecar.radiometry or _infer_radiometry(dataset, path, nodata),
-        acquisition=sidecar.acquisition.model_copy(update={"polarisations": polarisations})
-        if sidecar.acquisition
-        else _acquisition(path, tags, geobox, polarisations),
+        acquisition=_acquisition(path, tags, geobox, polarisations, said),
         truth=sidecar.truth,
     )
 
 
-def _refuse_what_is_not_sar(dataset: Any, path: Path) -> None:
+def scene_id_of(path: Path) -> str:
+    """The scene id that a raster will have, without opening it; that of its name where its sidecar is broken."""
+    try:
+        return _scene_id(path, read_sidecar(path))
+    except SceneError:
+        return _scene_id(path, Sidecar())
+
+
+def _scene_id(path: Path, sidecar: Sidecar) -> str:
+    return safe_name(sidecar.scene_id or path.stem)
+
+
+def _storable(nodata: float | None, dtype: np.dtype[Any]) -> float | None:
+    """The no-data value, or None where no pixel of the type can have it (-9999 in an 8-bit file)."""
+    if nodata is None or dtype.kind == "f":
+        return nodata
+    info = np.iinfo(dtype)
+    return nodata if info.min <= nodata <= info.max and float(nodata).is_integer() else None
+
+
+def _refuse_what_is_not_sar(dataset: Any, path: Path, stated: bool) -> None:
     described = polarisations_of(tuple(dataset.descriptions), {}, "")
-    if "unknown" in described and set(dataset.colorinterp) & _COLOURS:
+    if not stated and "unknown" in described and set(dataset.colorinterp) & _COLOURS:
         raise SceneError(
             path,
             f"is a photograph or a picture ({dataset.count} colour bands), not radar backscatter",
@@ -198,30 +221,36 @@ def _scenes_csv(folder: Path) -> dict[str, str]:
     return {r["file"]: " ".join(v for k, v in r.items() if k and "sar" in k and v) for r in rows if r.get("file")}
 
 
-def _acquisition(path: Path, tags: dict[str, str], geobox: GeoBox, polarisations: tuple[str, ...]) -> Acquisition:
+def _acquisition(
+    path: Path, tags: dict[str, str], geobox: GeoBox, polarisations: tuple[str, ...], said: Acquisition
+) -> Acquisition:
+    """What the sidecar says, then what tags and names tell, then what follows from the orbit."""
     texts = [*tags.values(), _scenes_csv(path.parent).get(path.name, ""), path.stem]
-    fields = acquisition_from_names(texts, tags)
+    fields = acquisition_from_names(texts, tags) | said.model_dump(exclude_none=True, exclude={"unknown"})
     fields["polarisations"] = None if "unknown" in polarisations else polarisations
-    unknown: dict[str, str] = {}
-    if str(fields.get("platform", "")).startswith("sentinel-1") and fields.get("acquired"):
+    unknown = dict(said.unknown)
+    sentinel = str(fields.get("platform", "")).startswith("sentinel-1") and not fields.get("simulated")
+    if sentinel and fields.get("acquired") and not fields.get("orbit_state"):
         centre = geobox.extent.centroid.to_crs("EPSG:4326").coords[0]
         state = sentinel1.orbit_state(fields["acquired"], *centre)
         if state:
-            fields["orbit_state"], fields["look_azimuth_deg"] = state, sentinel1.look_azimuth_deg(centre[1], state)
-        unknown["incidence_near_deg"] = "the cut-out does not say where in the swath it lies"
+            fields["orbit_state"] = state
+            fields.setdefault("look_azimuth_deg", sentinel1.look_azimuth_deg(centre[1], state))
+        unknown.setdefault("incidence_near_deg", "the cut-out does not say where in the swath it lies")
     missing = "neither sidecar, tags nor product name tell"
     for name in Acquisition.model_fields:
         if name not in ("unknown", "simulated", "place") and fields.get(name) is None:
             unknown.setdefault(name, missing)
-    unknown.setdefault("incidence_far_deg", unknown.get("incidence_near_deg", missing))
-    if "incidence_near_deg" in unknown:
+    if fields.get("incidence_near_deg") is None and fields.get("incidence_far_deg") is None:
         unknown["incidence_far_deg"] = unknown["incidence_near_deg"]
-    return Acquisition.model_validate(fields | {"unknown": unknown})
+    return Acquisition.model_validate(fields | {"unknown": {k: v for k, v in unknown.items() if fields.get(k) is None}})
 
 
 def safe_name(text: str) -> str:
     """A name that is safe as a folder name everywhere: letters, digits, dot, dash and underscore; others become dashes."""
-    return re.sub(r"[^\w.\-]+", "-", text, flags=re.UNICODE).strip("-.")[:120] or "scene"
+    plain = re.sub(r"[^\w.\-]+", "-", text, flags=re.UNICODE).strip("-.")
+    # file systems count bytes, up to 255, and a tile's file name adds its place and ending
+    return plain.encode()[:120].decode(errors="ignore").strip("-.") or "scene"
 
 
 def valid_mask(pixels: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:

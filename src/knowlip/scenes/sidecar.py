@@ -63,7 +63,7 @@ def read_sidecar(raster: Path) -> Sidecar:
     if not isinstance(content, dict) or not (set(content) & (set(Acquisition.model_fields) | {"radiometry"})):
         return Sidecar()
     if not isinstance(content.get("scene_id"), str | None):
-        raise SceneError(path, "'scene_id': Input should be a string", "Mend this key; docs/reference/scene-json.md lists all")
+        raise SceneError(path, "'scene_id': Input should be a string", "Mend this key")
     try:
         radiometry = content.get("radiometry")
         return Sidecar(

@@ -20,8 +20,6 @@ from knowlip.model.embedder import Embedder
 
 INDEX_FOLDER, TABLE = "search", "tiles"
 _BATCH = 64
-_RRF_K = 60
-"""Cormack, Clarke, Büttcher 2009, "Reciprocal rank fusion"."""
 _POOL = 200
 """Candidates that each of the two rankings contributes."""
 
@@ -34,7 +32,7 @@ class Hit:
 
     Attributes:
         similarity: Cosine of the query's and the tile's vector.
-        score: Fused rank of meaning and words, 0 to 1; what the hits are ordered by.
+        score: Mean of how well meaning and words fit, each 0 to 1 over the candidates; what the hits are ordered by.
     """
 
     tile_id: str
@@ -129,7 +127,9 @@ def indexed_model(corpus: Corpus) -> Path | None:
 
 
 def search(corpus: Corpus, embedder: Embedder, text: str, limit: int = 5, where: str | None = None) -> list[Hit]:
-    """The tiles that fit a text best, by vector and by words, their ranks fused.
+    """The tiles that fit a text best, by vector and by words.
+
+    Scores are averaged rather than ranks: a rare name in the query, a town's, then weighs as much as it tells.
 
     Args:
         where: A filter in SQL over the index's columns, such as `country = 'Germany'`.
@@ -160,19 +160,22 @@ def search(corpus: Corpus, embedder: Embedder, text: str, limit: int = 5, where:
             "Use columns such as country, city, platform",
         ) from error
     found: dict[str, dict[str, Any]] = {r["tile_id"]: r for r in [*by_words, *by_vector]}
-    score: dict[str, float] = defaultdict(float)
-    for ranking in (by_vector, by_words):
-        for rank, r in enumerate(ranking):
-            score[r["tile_id"]] += (_RRF_K + 1) / (_RRF_K + 1 + rank) / 2
+    cosine = {t: float(np.dot(r["vector"], vector)) for t, r in found.items()}
+    relevance = {r["tile_id"]: float(r["_score"]) for r in by_words}
+    low, high, most = min(cosine.values(), default=0), max(cosine.values(), default=0), max(relevance.values(), default=0)
+    score = {
+        t: ((cosine[t] - low) / (high - low) if high > low else 1.0) / 2 + (relevance.get(t, 0.0) / most if most else 0.0) / 2
+        for t in found
+    }
     best = sorted(found, key=lambda t: (-score[t], t))[:limit]
-    return [_hit(found[t], score[t], vector) for t in best]
+    return [_hit(found[t], score[t], cosine[t]) for t in best]
 
 
-def _hit(row: dict[str, Any], score: float, vector: np.ndarray) -> Hit:
+def _hit(row: dict[str, Any], score: float, similarity: float) -> Hit:
     return Hit(
         tile_id=row["tile_id"],
         score=round(score, 4),
-        similarity=round(float(np.dot(row["vector"], vector)), 4),
+        similarity=round(similarity, 4),
         lon_deg=row["lon_deg"],
         lat_deg=row["lat_deg"],
         place=row["place"],

@@ -38,17 +38,19 @@ class DataConfig(_Part):
 
 
 class OptimConfig(_Part):
-    """AdamW with linear warm-up and cosine decay.
+    """Muon for the weight matrices of the blocks, AdamW for all else; linear warm-up and cosine decay.
 
     Attributes:
         steps: Optimiser steps in all.
-        learning_rate: Peak.
+        learning_rate: Peak of AdamW.
+        matrix_learning_rate: Peak of Muon.
         warmup: Share of the steps.
         clip: Largest gradient norm.
     """
 
     steps: int = Field(default=240, ge=0)
     learning_rate: float = Field(default=1e-3, gt=0)
+    matrix_learning_rate: float = Field(default=6e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
     warmup: float = Field(default=0.1, ge=0, le=1)
     clip: float = Field(default=1.0, gt=0)

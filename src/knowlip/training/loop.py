@@ -40,7 +40,7 @@ class Run:
 
     model: KnowLIP
     tokenizer: Tokenizer
-    optimizer: torch.optim.Optimizer
+    optimizers: tuple[torch.optim.Optimizer, ...]
     source: TileSource
     config: PretrainConfig
     out: Path
@@ -88,11 +88,11 @@ def begin(corpus: Corpus, config: PretrainConfig, out: Path) -> Run:
     torch.manual_seed(config.seed)
     model = KnowLIP(model_config(config.preset, tokenizer.vocab_size, processor))
     model.train()
-    optimizer = _optimizer(model, config.optim)
-    step = load_checkpoint(out / "checkpoint", model, optimizer)
+    optimizers = make_optimizers(model, config.optim)
+    step = load_checkpoint(out / "checkpoint", model, optimizers)
     source = TileSource(corpus, processor, model.config.vit.polarisations)
     total = config.optim.steps + (config.scio.steps_after if config.scio.rounds else 0)
-    return Run(model, tokenizer, optimizer, source, config, out, step, total)
+    return Run(model, tokenizer, optimizers, source, config, out, step, total)
 
 
 def model_config(name: str, vocab_size: int, processor: Processor) -> KnowLIPConfig:
@@ -129,21 +129,39 @@ def _claim(out: Path, identity: dict[str, Any], corpus: Corpus, config: Pretrain
     return tokenizer
 
 
-def _optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    # biases, norms, positions and the temperature are not pulled to zero
-    decayed = [p for p in model.parameters() if p.ndim >= 2]
-    free = [p for p in model.parameters() if p.ndim < 2]
+def make_optimizers(model: nn.Module, config: OptimConfig) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices inside the blocks, AdamW for embeddings, heads, convolutions, norms and biases.
+
+    Source: Jordan et al. 2024, "Muon"; the learning rate is scaled to AdamW's update size as in Liu et al. 2025, "Muon is
+    scalable for LLM training". Each group remembers its peak as `peak`.
+    """
+    inside = ("blocks.", ".layer.", "stem")
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and any(part in n for part in inside)]
+    chosen = {id(p) for p in matrices}
+    rest = [p for p in model.parameters() if id(p) not in chosen]
+    # biases, norms and the temperature are not pulled to zero
+    decayed, free = [p for p in rest if p.ndim >= 2], [p for p in rest if p.ndim < 2]
+    muon = torch.optim.Muon(
+        matrices,
+        lr=config.matrix_learning_rate,
+        weight_decay=config.weight_decay,
+        momentum=0.95,
+        adjust_lr_fn="match_rms_adamw",
+    )
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+    adamw = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+    for group in (*muon.param_groups, *adamw.param_groups):
+        group["peak"] = group["lr"]
+    return muon, adamw
 
 
-def learning_rate(step: int, total: int, config: OptimConfig) -> float:
-    """Linear warm-up, then a cosine to a hundredth of the peak."""
-    warmup = max(1, round(config.warmup * total))
-    if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
-    share = (step - warmup) / max(1, total - warmup)
-    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+def schedule(step: int, total: int, warmup: float) -> float:
+    """Share of the peak learning rate: linear warm-up, then a cosine to a hundredth."""
+    first = max(1, round(warmup * total))
+    if step < first:
+        return (step + 1) / first
+    share = (step - first) / max(1, total - first)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
 def train(run: Run, texts: dict[str, list[Sentence]], stop: int, progress: Progress) -> None:
@@ -165,9 +183,11 @@ def train(run: Run, texts: dict[str, list[Sentence]], stop: int, progress: Progr
                 seed = run.config.seed * 1_000_003 + run.step
                 torch.manual_seed(seed)
                 generator.manual_seed(seed)
-                rate = learning_rate(run.step, run.total_steps, run.config.optim)
-                for group in run.optimizer.param_groups:
-                    group["lr"] = rate
+                share = schedule(run.step, run.total_steps, run.config.optim.warmup)
+                for optimizer in run.optimizers:
+                    optimizer.zero_grad(set_to_none=True)
+                    for group in optimizer.param_groups:
+                        group["lr"] = share * group["peak"]
                 early = run.step < run.config.loss.contrast_first * run.config.optim.steps
                 losses = pretrain_losses(run.model, batch, run.config.loss, run.tokenizer.mask_id, generator, early)
                 if not torch.isfinite(losses.total):
@@ -176,17 +196,17 @@ def train(run: Run, texts: dict[str, list[Sentence]], stop: int, progress: Progr
                         f"the loss is not a number at step {run.step}",
                         "Lower optim.learning_rate and start again",
                     )
-                run.optimizer.zero_grad(set_to_none=True)
                 losses.total.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(run.model.parameters(), run.config.optim.clip)
-                run.optimizer.step()
+                for optimizer in run.optimizers:
+                    optimizer.step()
                 run.step += 1
                 values = {k: round(float(v.detach()), 5) for k, v in vars(losses).items()}
                 seconds = round(time.perf_counter() - started, 4)
-                print(json.dumps({"step": run.step, **values, "lr": round(rate, 8), "seconds": seconds}), file=file)
+                print(json.dumps({"step": run.step, **values, "lr": round(share * run.config.optim.learning_rate, 8), "seconds": seconds}), file=file)
                 if run.step % run.config.checkpoint_every == 0 or run.step == stop:
                     file.flush()
-                    save_checkpoint(run.out / "checkpoint", run.model, run.optimizer, run.step)
+                    save_checkpoint(run.out / "checkpoint", run.model, run.optimizers, run.step)
                 progress(run.step, run.total_steps, values)
     except OSError as error:
         raise cannot_write(str(run.out), error) from error

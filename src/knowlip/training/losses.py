@@ -75,12 +75,17 @@ def pretrain_losses(
 
 
 def _hard(similarity: Tensor, same: Tensor, generator: torch.Generator) -> Tensor:
-    """For each row a column of another text, likelier the more similar it is `(B,)`."""
-    weight = F.softmax(similarity.masked_fill(same, -torch.inf), dim=1)
+    """For each row a column of another text `(B,)`: half by chance, half the likelier the more similar it is.
+
+    Hard ones alone are too hard for a head that has learned nothing yet.
+    """
+    other = (~same).float()
+    weight = F.softmax(similarity.masked_fill(same, -torch.inf), dim=1).nan_to_num(0)
+    weight = weight + other / other.sum(1, keepdim=True).clamp(min=1)
     # a row whose batch holds nothing else falls back to its neighbour
     empty = same.all(1)
     weight[empty] = torch.roll(torch.eye(len(same)), 1, 1)[empty]
-    return torch.multinomial(weight.nan_to_num(0) + 1e-9 * ~same, 1, generator=generator)[:, 0]
+    return torch.multinomial(weight, 1, generator=generator)[:, 0]
 
 
 def _mask_slots(batch: Batch, share: float, mask_id: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
