@@ -2,8 +2,9 @@ import os
 from pathlib import Path
 
 import pytest
-from pipeline_fixtures import _described, _trained, described, simulated_scenes, trained  # noqa: F401 - fixtures for all tests
 from hypothesis import HealthCheck, settings
+
+from pipeline_fixtures import _described, _trained, described, simulated_scenes, trained  # noqa: F401 - fixtures for all tests
 
 PROJECT = Path(__file__).parents[1]
 

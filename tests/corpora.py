@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from affine import Affine
+
 from fakes import (
     S1_PRODUCT,
     SIDECAR,
@@ -16,7 +17,6 @@ from fakes import (
     write_photograph,
     write_scene,
 )
-
 from knowlip.corpus.build import BuildConfig
 from knowlip.corpus.tiling import TileSpec
 
@@ -69,7 +69,10 @@ def write_simulated(folder, power):
     write_scene(folder / truth["landcover"], landcover, crs="EPSG:32756", transform=grid, nodata=0)
     rows = []
     for o in OBJECTS:
-        corners = [o["centre_col"] + d if i % 2 == 0 else o["centre_row"] + d for i, d in enumerate((-4, -1, 4, -1, 4, 1, -4, 1))]
+        corners = [
+            o["centre_col"] + d if i % 2 == 0 else o["centre_row"] + d
+            for i, d in enumerate((-4, -1, 4, -1, 4, 1, -4, 1))
+        ]
         rows.append(o | {"corners": corners, "length_m": 80.0, "width_m": 20.0, "heading_deg": 90.0, "state": "moored"})
     pq.write_table(pa.Table.from_pylist(rows), folder / truth["objects"])
 

@@ -30,7 +30,7 @@ SIDECAR = {
 
 
 def ground_power(shape=(300, 420), seed=0, looks=4.4):
-    """Linear sigma0 (H, W) between -40 and 15 dB: sea, fields and a town in patches of 40 pixels, with gamma speckle."""
+    """Linear sigma0 (H, W) from -40 to 15 dB: sea, fields and town in patches of 40 pixels, with gamma speckle."""
     rng = np.random.default_rng(seed)
     patches = rng.choice([0.01, 0.08, 0.5], (shape[0] // 40 + 1, shape[1] // 40 + 1))
     mean = np.kron(patches, np.ones((40, 40)))[: shape[0], : shape[1]]

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-TINY = ("data.batch_size=8", "optim.steps=8", "checkpoint_every=3", "scio.steps_after=2", "scio.margin=0.5", "threads=1")
+TINY = (
+    "data.batch_size=8",
+    "optim.steps=8",
+    "checkpoint_every=3",
+    "scio.steps_after=2",
+    "scio.margin=0.5",
+    "threads=1",
+)
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +59,7 @@ def _trained(_described, tmp_path_factory):
 
 @pytest.fixture
 def trained(_trained, tmp_path):
-    """What pretraining returned, and private copies of the corpus and the model: `(Pretrained, Corpus, model folder)`."""
+    """What pretraining returned, and private copies: `(Pretrained, Corpus, model folder)`."""
     from knowlip.corpus.store import open_corpus
 
     result, folder = _trained

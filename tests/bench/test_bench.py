@@ -91,7 +91,11 @@ def test_control_is_fitted_on_training_tiles_only(described, monkeypatch):
 
 @pytest.mark.parametrize(
     ("suite", "models", "says"),
-    [("nosuch", ["control-hog"], "core"), ("core", [], "names no model"), ("core", ["nowhere"], "neither a control nor a folder")],
+    [
+        ("nosuch", ["control-hog"], "core"),
+        ("core", [], "names no model"),
+        ("core", ["nowhere"], "neither a control nor a folder"),
+    ],
 )
 def test_wrong_call_is_explained(described, tmp_path, suite, models, says):
     with pytest.raises(ConfigError, match=says):
@@ -100,7 +104,7 @@ def test_wrong_call_is_explained(described, tmp_path, suite, models, says):
 
 def test_folder_without_a_model_is_refused(described, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelError, match="no model.safetensors"):
+    with pytest.raises(ModelError, match=r"no model\.safetensors"):
         run(described, "retrieval", [str(tmp_path / "empty")], str(tmp_path / "out"))
 
 

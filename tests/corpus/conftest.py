@@ -2,9 +2,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from corpora import CONFIG, write_bad_scenes, write_good_scenes
 from fakes import as_db, ground_power, write_scene
-
 from knowlip.corpus.build import BuildResult, build_corpus
 from knowlip.corpus.store import Corpus
 

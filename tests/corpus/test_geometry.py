@@ -8,11 +8,11 @@ import pyproj
 import pytest
 import shapely
 from affine import Affine
-from fakes import grid_at
 from hypothesis import example, given
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
+from fakes import grid_at
 from knowlip.corpus.geometry import ground_steps_m, locate
 from knowlip.scenes.geotiff import find_rasters, open_scene
 
@@ -214,7 +214,8 @@ def test_mgrs_squares_of_the_real_scenes_are_their_sentinel_2_tiles(real_data):
         rows = csv.DictReader(file)
         named = {row["file"]: re.search(r"_T(\w{5})_", row["optical_product"])[1] for row in rows}
     found = Counter(
-        named[path.name] == locate(open_scene(path).geobox).mgrs_square for path in find_rasters(real_data / "s1_scenes")
+        named[path.name] == locate(open_scene(path).geobox).mgrs_square
+        for path in find_rasters(real_data / "s1_scenes")
     )
     # Sentinel-2 tiles reach 10 km beyond their square, where one of the scenes lies
     assert found == {True: 73, False: 1}

@@ -12,7 +12,7 @@ KM_PER_DEGREE = 110.574
 
 
 def scene(name, lon, lat, rows, cols, size_km, stratum="a"):
-    """Tiles of a scene whose upper left corner lies at a place, without overlap, longitudes as a tile's bbox has them."""
+    """Tiles of a scene whose upper left corner lies at a place, without overlap."""
     dy = size_km / KM_PER_DEGREE
     dx = dy / np.cos(np.radians(lat))
     tiles = []

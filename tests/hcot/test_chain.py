@@ -81,7 +81,9 @@ def ships_on_water(places, length_px=12, width_px=3, size=256):
     return speckled(mean)
 
 
-@pytest.mark.parametrize("places", [[], [(60, 60)], [(40, 30), (120, 190), (200, 80)], [(30 + 70 * k, 20 + 60 * k) for k in range(3)]])
+@pytest.mark.parametrize(
+    "places", [[], [(60, 60)], [(40, 30), (120, 190), (200, 80)], [(30 + 70 * k, 20 + 60 * k) for k in range(3)]]
+)
 def test_ships_on_open_water_are_counted_exactly(places):
     tile = ships_on_water(places)
     level = cover.scene_level([cover.measure(tile)], tile.polarisations, True, [np.ones((8, 8), bool)])
@@ -193,7 +195,9 @@ def test_annotation_does_not_look_at_the_truth(described, tmp_path):
 
 def test_measured_cover_agrees_with_simulation_truth(described):
     """First version: the dominant class is right on most tiles, far above always naming the commonest."""
-    measured = {r["tile_id"]: json.loads(r["value"]) for r in described.table("facts").to_pylist() if r["name"] == "cover.order"}
+    measured = {
+        r["tile_id"]: json.loads(r["value"]) for r in described.table("facts").to_pylist() if r["name"] == "cover.order"
+    }
     right, usual = [], []
     for tile_id in described.tile_ids():
         truth = described.landcover(tile_id)

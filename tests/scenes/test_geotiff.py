@@ -4,9 +4,9 @@ import shutil
 import numpy as np
 import pytest
 import rasterio
-from fakes import as_amplitude, as_db, as_power, ground_power, truncated, write_photograph, write_scene
 from rasterio.windows import Window
 
+from fakes import as_amplitude, as_db, as_power, ground_power, truncated, write_photograph, write_scene
 from knowlip.core.errors import SceneError
 from knowlip.scenes.geotiff import find_rasters, open_scene, read_window, valid_mask
 from knowlip.scenes.sidecar import Declared
@@ -113,7 +113,9 @@ def collapsed_affine(path):
 
 
 def local_crs(path):
-    write_scene(path, as_db(POWER), crs='LOCAL_CS["site",UNIT["metre",1]]', transform=rasterio.Affine(1, 0, 0, 0, -1, 9))
+    write_scene(
+        path, as_db(POWER), crs='LOCAL_CS["site",UNIT["metre",1]]', transform=rasterio.Affine(1, 0, 0, 0, -1, 9)
+    )
 
 
 @pytest.mark.parametrize(

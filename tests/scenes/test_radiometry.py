@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from fakes import as_amplitude, as_db, as_power, ground_power, write_scene
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from rasterio import open as open_raster
 
+from fakes import as_amplitude, as_db, as_power, ground_power, write_scene
 from knowlip.core.errors import SceneError
 from knowlip.core.radiometry import Radiometry, parse_radiometry
 from knowlip.scenes.geotiff import open_scene, read_window
@@ -91,9 +91,11 @@ def test_a_declaration_is_understood_or_refused_never_half_read(text):
     assert read.calibrated == any(word in text.lower() for word in ("sigma0", "beta0", "gamma0"))
 
 
-@pytest.mark.parametrize("text", ["", "sigma0", "db-db", "sigma0-db-power", "delta0-db", "db:loud", "db:nan", "db:1e999"])
+@pytest.mark.parametrize(
+    "text", ["", "sigma0", "db-db", "sigma0-db-power", "delta0-db", "db:loud", "db:nan", "db:1e999"]
+)
 def test_what_is_no_declaration_is_refused(text):
-    with pytest.raises(ValueError, match="[a-z]"):
+    with pytest.raises(ValueError, match=r"is not one of|finite|could not convert"):
         parse_radiometry(text)
 
 

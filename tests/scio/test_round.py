@@ -88,7 +88,14 @@ def test_larger_margin_screens_fewer(trained):
 def test_values_come_from_the_same_kind_of_slot(described):
     rows = described.statements(0).to_pylist()
     values = slot_values(rows)
-    assert set(values["landform", "terrain", "kind"]) <= {"plain", "hilly", "mountainous", "coastal", "open water", "river plain"}
+    assert set(values["landform", "terrain", "kind"]) <= {
+        "plain",
+        "hilly",
+        "mountainous",
+        "coastal",
+        "open water",
+        "river plain",
+    }
     assert all(v.isdigit() for v in values["landform", "distribution", "share"])
 
 
@@ -96,7 +103,10 @@ def test_values_come_from_the_same_kind_of_slot(described):
 def test_replacing_a_value_moves_the_slots_behind_it(value):
     text = "A river covers about 30 percent, in the upper left."
     spans = [("kind", "river"), ("share", "30"), ("where", "the upper left")]
-    slots = [{"name": n, "kind": "class", "value": v, "start": text.index(v), "end": text.index(v) + len(v)} for n, v in spans]
+    slots = [
+        {"name": n, "kind": "class", "value": v, "start": text.index(v), "end": text.index(v) + len(v)}
+        for n, v in spans
+    ]
     row = {"text": text, "slots": slots}
     _replace(row, 0, value)
     assert row["text"] == text.replace("river", value)

@@ -56,7 +56,12 @@ def test_index_knows_when_it_is_stale(indexed):
 
 @pytest.mark.parametrize(
     ("query", "limit", "where", "says"),
-    [("  ", 5, None, "is empty"), ("water", 0, None, "out of range"), ("water", 10**6, None, "out of range"), ("water", 5, "colour = 1 AND", "not understood")],
+    [
+        ("  ", 5, None, "is empty"),
+        ("water", 0, None, "out of range"),
+        ("water", 10**6, None, "out of range"),
+        ("water", 5, "colour = 1 AND", "not understood"),
+    ],
 )
 def test_wrong_query_is_explained(indexed, query, limit, where, says):
     with pytest.raises(ConfigError, match=says):

@@ -7,8 +7,8 @@ from knowlip.model.processor import Processor, stack
 from knowlip.model.tokenizer import Tokenizer
 from knowlip.training.config import DataConfig, LossConfig
 from knowlip.training.data import Batch, PretrainData, join, sentences_of
-from knowlip.training.losses import _mask_slots, pretrain_losses
 from knowlip.training.loop import model_config
+from knowlip.training.losses import _mask_slots, pretrain_losses
 
 ROW = {
     "statement_id": "a/landform/water",
@@ -113,10 +113,15 @@ def test_same_ground_in_three_radiometries_looks_the_same_to_the_model():
     stored = {
         "power": (power, Radiometry(quantity="power", convention="sigma0")),
         "db": (10 * np.log10(power), Radiometry(quantity="db", convention="sigma0")),
-        "amplitude": (np.round(np.sqrt(power) * 10**3.5).astype(np.uint16), Radiometry(quantity="amplitude", convention="sigma0", calibration_db=-70)),
+        "amplitude": (
+            np.round(np.sqrt(power) * 10**3.5).astype(np.uint16),
+            Radiometry(quantity="amplitude", convention="sigma0", calibration_db=-70),
+        ),
     }
     processor = Processor()
-    seen = [processor(TilePixels(r.to_db(p), ("VV",), r.calibrated, np.zeros(1, np.float32))) for p, r in stored.values()]
+    seen = [
+        processor(TilePixels(r.to_db(p), ("VV",), r.calibrated, np.zeros(1, np.float32))) for p, r in stored.values()
+    ]
     assert np.abs(seen[0] - seen[1]).max() < 1e-4
     assert np.abs(seen[0] - seen[2]).max() * 6.0 < 0.05
 

@@ -4,16 +4,17 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from pipeline_fixtures import TINY
 from safetensors.numpy import load_file
 
 from knowlip.core.errors import ConfigError, CorpusError, ModelError
 from knowlip.scio.loop import pretrain
 from knowlip.training.config import load_config
 from knowlip.training.loop import begin, schedule, train, training_texts
+from pipeline_fixtures import TINY
 
 
 def weights(folder):
@@ -107,7 +108,17 @@ def test_diverging_loss_stops_with_the_last_checkpoint_whole(described, tmp_path
 
 
 def test_training_learns_the_batch_it_sees(described, tmp_path):
-    config = load_config(None, [*TINY, "optim.steps=40", "loss.contrast_first=0", "data.speckle_looks=0", "data.level_jitter_db=0", "scio.rounds=0"])
+    config = load_config(
+        None,
+        [
+            *TINY,
+            "optim.steps=40",
+            "loss.contrast_first=0",
+            "data.speckle_looks=0",
+            "data.level_jitter_db=0",
+            "scio.rounds=0",
+        ],
+    )
     result = pretrain(described, config, tmp_path / "fit")
     losses = [json.loads(line) for line in (result.out / "losses.jsonl").read_text().splitlines()]
     filling = [line["mlm"] for line in losses if line["mlm"] > 0]
@@ -120,7 +131,7 @@ def test_learning_rate_warms_up_to_its_peak_and_decays():
     assert int(np.argmax(rates)) == pytest.approx(10, abs=1)
     assert rates[0] == pytest.approx(0.1)
     assert rates[-1] < 0.02
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[10:]))
 
 
 @pytest.mark.parametrize(

@@ -32,5 +32,6 @@ def annotate(
     show(
         vars(done),
         as_json,
-        f"{done.statements} statements and {done.facts} facts for {done.tiles} tiles{state}\nnext: knowlip pretrain {corpus} --out MODEL",
+        f"{done.statements} statements and {done.facts} facts for {done.tiles} tiles{state}\n"
+        f"next: knowlip pretrain {corpus} --out MODEL",
     )

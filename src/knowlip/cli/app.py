@@ -103,7 +103,7 @@ def _log_path() -> str:
 
 
 def _start_log() -> None:
-    """Everything the package logs, and each command with its end, in the user's log folder; silently nowhere if it cannot be."""
+    """Log what the package says, and each command and its end, to the user's log folder where that can be."""
     from logging.handlers import RotatingFileHandler
 
     logger = logging.getLogger("knowlip")

@@ -56,6 +56,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = [f"{'task':16} {'metric':22} {'model':24} {'value':>6}  {'95 %':^13} {'chance':>6} {'n':>5}"]
     for r in sorted(rows, key=lambda r: (r["task"], r["metric"])):
         lines.append(
-            f"{r['task']:16} {r['metric']:22} {r['model']:24} {r['value']:6.3f}  {r['low']:.3f}-{r['high']:.3f}  {r['chance']:6.3f} {r['n']:5}"
+            f"{r['task']:16} {r['metric']:22} {r['model']:24} {r['value']:6.3f}  {r['low']:.3f}-{r['high']:.3f}  "
+            f"{r['chance']:6.3f} {r['n']:5}"
         )
     return "\n".join(lines)

@@ -77,7 +77,8 @@ def build(
             "rejected_scenes": [vars(r) for r in result.rejected],
         },
         as_json,
-        f"{counts['tiles']} tiles of {counts['scenes']} scenes in {out}{state}: {counts['train_tiles']} train, {counts['val_tiles']} val, "
+        f"{counts['tiles']} tiles of {counts['scenes']} scenes in {out}{state}: "
+        f"{counts['train_tiles']} train, {counts['val_tiles']} val, "
         f"{counts['test_tiles']} test; {counts['rejected']} inputs rejected\nnext: knowlip annotate {out}",
     )
 
@@ -110,7 +111,7 @@ def info(corpus: CorpusArgument, as_json: AsJson = False) -> None:
 
 @app.command()
 def validate(corpus: CorpusArgument, as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Check every tile's file against its record, its STAC item and its GeoProperties, and that no footprint overlaps two splits."""
+    """Check every tile's file, STAC item and GeoProperties, and that no footprint overlaps two splits."""
     from knowlip.core.errors import CorpusError
     from knowlip.corpus.store import open_corpus
     from knowlip.corpus.validate import validate as run

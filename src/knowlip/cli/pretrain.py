@@ -50,5 +50,6 @@ def pretrain(
         asdict(done),
         as_json,
         f"{done.parameters / 1e6:.1f} M parameters, {done.steps} steps in {done.train_seconds:.0f} s{scio}\n"
-        f'next: knowlip bench run {corpus} --models {out} --out RESULTS, or knowlip search {corpus} --model {out} "a harbour with ships"',
+        f"next: knowlip bench run {corpus} --models {out} --out RESULTS\n"
+        f'      knowlip search {corpus} --model {out} "a harbour with ships"',
     )

@@ -64,7 +64,8 @@ def _lines(r: dict[str, Any]) -> str:
     radiometry = r["radiometry"]
     lines = [
         f"{r['scene']}",
-        f"  grid           {r['shape'][1]} x {r['shape'][0]} pixels of {r['resolution'][0]:g} x {r['resolution'][1]:g}, EPSG:{r['crs']}",
+        f"  grid           {r['shape'][1]} x {r['shape'][0]} pixels of "
+        f"{r['resolution'][0]:g} x {r['resolution'][1]:g}, EPSG:{r['crs']}",
         f"  bands          {', '.join(r['polarisations'])} as {r['dtype']}, no-data {r['nodata']}",
         f"  radiometry     {radiometry['convention']} {radiometry['quantity']} ({radiometry['source']})",
     ]

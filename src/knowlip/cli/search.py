@@ -65,6 +65,7 @@ def search(
     lines = []
     for rank, h in enumerate(hits, 1):
         lines.append(
-            f"{rank:3}  {h.score:.3f}  {h.lat_deg:9.4f} {h.lon_deg:10.4f}  {h.place}\n     {h.tile_id}\n     {h.text[:150]}"
+            f"{rank:3}  {h.score:.3f}  {h.lat_deg:9.4f} {h.lon_deg:10.4f}  {h.place}\n"
+            f"     {h.tile_id}\n     {h.text[:150]}"
         )
     show({"query": query, "hits": [vars(h) for h in hits]}, as_json, "\n".join(lines) or "nothing found")

@@ -1,4 +1,4 @@
-"""What a pixel value means, as a type: linear power, decibel or amplitude; sigma, beta or gamma nought, or uncalibrated."""
+"""What a pixel value means, as a type: power, decibel or amplitude; sigma, beta or gamma nought, or uncalibrated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Quantity = Literal["power", "db", "amplitude"]
 Convention = Literal["sigma0", "beta0", "gamma0", "uncalibrated"]
 
 FLOOR_DB = -50.0
-"""Power at or below zero (after thermal-noise subtraction) is shown at this level, below any spaceborne sensor's noise."""
+"""Power at or below zero (after thermal-noise subtraction) is put at this level, below any spaceborne noise."""
 
 
 class Radiometry(BaseModel):

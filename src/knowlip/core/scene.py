@@ -38,8 +38,8 @@ class Truth(BaseModel):
 class Acquisition(BaseModel):
     """How a scene was taken. `None` is unknown, and `unknown` says why.
 
-    Angles are in degrees; azimuths clockwise from true north; `look_azimuth_deg` points from the sensor's ground track to
-    the scene. Incidence runs from the near to the far edge along the look direction.
+    Angles are in degrees; azimuths clockwise from true north; `look_azimuth_deg` points from the sensor's ground track
+    to the scene. Incidence runs from the near to the far edge along the look direction.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -118,7 +118,7 @@ class TargetObject:
         cls: `ship` or `aircraft`.
         subtype: Such as `container ship`; None when not told.
         corners: Four corners `(x0, y0, …, x3, y3)` in tile pixels, pixel (0, 0) covering 0 to 1.
-        heading_deg: Direction of the long axis, clockwise from the grid's up, 0 to 180 (ends are not told apart) or 0 to 360.
+        heading_deg: Long axis, clockwise from the grid's up, 0 to 180 (ends are not told apart) or 0 to 360.
         source: `simulation` or the detector's name.
     """
 

@@ -1,4 +1,4 @@
-"""`build_corpus`: scenes in, a finished corpus out; resumable, atomic, the same bytes whatever the number of workers."""
+"""`build_corpus`: scenes in, a finished corpus out; resumable, atomic, the same bytes for any number of workers."""
 
 from __future__ import annotations
 

@@ -64,7 +64,8 @@ def croissant(folder: Folder, info: dict[str, Any]) -> dict[str, Any]:
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": info["name"],
-        "description": f"{info['counts']['tiles']} georeferenced SAR tiles of {info['counts']['scenes']} scenes, made with {info['made_with']}.",
+        "description": f"{info['counts']['tiles']} georeferenced SAR tiles of {info['counts']['scenes']} scenes, "
+        f"made with {info['made_with']}.",
         "license": info["licence"],
         "url": "https://github.com/sar-knowlip/sar-knowlip",
         "version": "1.0.0",

@@ -36,7 +36,7 @@ class SplitSpec(BaseModel):
 
 @dataclass(frozen=True)
 class Where:
-    """What a split needs of a tile: its scene, its stratum (platform), its box in degrees (west <= east) and size in km."""
+    """What a split needs of a tile: scene, stratum (platform), box in degrees (west <= east) and size in km."""
 
     tile_id: str
     scene_id: str

@@ -44,8 +44,8 @@ STATEMENT_SCHEMA = pa.schema(
         ("reason", _TEXT),
     ]
 )
-"""A row of `statements/round=NN/*.parquet`. Round 0 has every statement; later rounds have only those they changed, with
-the text before, the scores that decided (JSON) and the reason."""
+"""A row of `statements/round=NN/*.parquet`. Round 0 has every statement; later rounds have only those they changed,
+with the text before, the scores that decided (JSON) and the reason."""
 
 ORIGINAL, MASKED, REBUILT, DROPPED = "original", "masked", "rebuilt", "dropped"
 """What `status` may be."""

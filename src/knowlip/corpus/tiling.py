@@ -48,7 +48,7 @@ class SceneRecord(BaseModel):
     """A row of `scenes.parquet`: a scene as it went into the corpus.
 
     Attributes:
-        db_percentiles: Per band, the scene's backscatter in dB at `DB_PERCENTILES`: what normalises uncalibrated scenes.
+        db_percentiles: Per band, backscatter in dB at `DB_PERCENTILES`: what normalises uncalibrated scenes.
     """
 
     scene_id: str
@@ -311,7 +311,7 @@ def equivalent_looks(db: NDArray[np.float32], valid: NDArray[np.bool_]) -> float
     """Equivalent number of looks: the most frequent mean²/variance of power over 8 x 8 pixel blocks.
 
     The mode over small blocks is that of the uniform ones, as mixed blocks spread to low values.
-    Source: Anfinsen, Doulgeris, Eltoft 2009, "Estimation of the equivalent number of looks in polarimetric SAR imagery".
+    Source: Anfinsen et al. 2009, "Estimation of the equivalent number of looks in polarimetric SAR imagery".
 
     Args:
         db: `(H, W)` backscatter in dB.

@@ -142,7 +142,9 @@ def _surroundings(corpus: Corpus, scenes: Sequence[str], sources: Sequence[str])
         frame.index, frame["knowlip:scene"], towns, people, fields, sea, strict=True
     ):
         # a simulated scene lies at a real place, but its ground is made up: maps of the real ground would mislead
-        known = Surroundings(town, sources=asked) if simulated[scene] else Surroundings(town, density, airport, grid, asked)
+        known = (
+            Surroundings(town, sources=asked) if simulated[scene] else Surroundings(town, density, airport, grid, asked)
+        )
         result[scene][tile_id] = known
     return result
 

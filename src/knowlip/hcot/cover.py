@@ -3,7 +3,7 @@
 A tile is multilooked to cells of 2 x 2 pixels. Each cell has a local mean per polarisation and a local texture; each
 class has an expected level and spread. Uncalibrated scenes get the level that explains their own histogram best.
 
-Sources of the levels (C band, 30 to 45 degrees): Ulaby, Dobson 1989, "Handbook of Radar Scattering Statistics for Terrain";
+Sources of the levels (C band, 30 to 45 degrees): Ulaby, Dobson 1989, "Radar Scattering Statistics for Terrain";
 Torres et al. 2012 and ESA's Sentinel-1 performance reports for noise-limited water in cross polarisation; Abdelfattah,
 Nicolas 2006 for built-up texture.
 """
@@ -154,7 +154,7 @@ def scene_level(
 
     Args:
         samples: Cells of some of the scene's tiles.
-        sea: Coastline grid of each of these tiles; where it has sea, the sea's level fixes an uncalibrated scene's scale.
+        sea: Coastline grid of each of these tiles; the sea's level fixes an uncalibrated scene's scale.
     """
     step = max(1, sum(s.valid.size for s in samples) // 20_000)
     mean = np.concatenate([s.mean_db[:, s.valid] for s in samples], axis=1)[:, ::step].astype(np.float64)
@@ -271,7 +271,7 @@ def _on_cells(grid: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.boo
 def _settled(prior: NDArray[np.float64], people_per_km2: float) -> NDArray[np.float64]:
     """A prior that knows how many people live around: from a quarter to four times the built-up share.
 
-    500 people per square kilometre is neutral; 1,500 is the density of an urban centre by the UN's Degree of Urbanisation.
+    500 people per square kilometre is neutral; 1,500 makes an urban centre by the UN's Degree of Urbanisation.
     """
     factor = np.ones(len(AREA_CLASSES))
     factor[AREA_CLASSES.index("building")] = np.clip(np.sqrt((people_per_km2 + 30) / 500), 0.25, 4.0)

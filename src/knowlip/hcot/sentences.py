@@ -55,7 +55,7 @@ def place_words(cells: Sequence[str]) -> str:
     for word, side in _SIDES.items():
         if side <= chosen and len(chosen - side) <= 1:
             return f"the {word}"
-    named = [c for c in cells][:2]
+    named = list(cells)[:2]
     return "the " + " and ".join(named)
 
 

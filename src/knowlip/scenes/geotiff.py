@@ -53,11 +53,12 @@ def find_rasters(path: Path) -> list[Path]:
 
 
 def open_scene(path: Path, declared: Declared = Declared()) -> Scene:  # noqa: B008 - frozen value
-    """Open a GeoTIFF as a Scene: its grid, bands, radiometry and acquisition. Reads metadata and, for undeclared
-    floating-point pixels, a decimated sample.
+    """Open a GeoTIFF as a Scene: its grid, bands, radiometry and acquisition.
+
+    Reads metadata and, for undeclared floating-point pixels, a decimated sample.
 
     Raises:
-        SceneError: Not a raster, no CRS, a photograph, too many bands, complex pixels, or a radiometry that cannot be told.
+        SceneError: Not a raster, no CRS, a photograph, too many bands, complex pixels, or unknown radiometry.
     """
     if _is_not_text(path):
         raise SceneError(path, "has a name that is not valid UTF-8", "Rename it")
@@ -205,14 +206,14 @@ def _infer_radiometry(dataset: Any, path: Path, nodata: float | None) -> Radiome
         )
     raise SceneError(
         path,
-        f"floating-point values between {sample.min():.3g} and {sample.max():.3g} do not tell whether they are dB, power or amplitude",
+        f"floating-point values between {sample.min():.3g} and {sample.max():.3g} may be dB, power or amplitude",
         "Declare it with --radiometry (for example sigma0-db)",
     )
 
 
 @lru_cache(maxsize=8)
 def _scenes_csv(folder: Path) -> dict[str, str]:
-    """Product names by file name from a `scenes.csv` (columns `file` and one ending in `product`) in the scene's folder."""
+    """Product names by file name from a `scenes.csv` (columns `file` and one with `sar`) in the scene's folder."""
     try:
         with (folder / "scenes.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -247,7 +248,7 @@ def _acquisition(
 
 
 def safe_name(text: str) -> str:
-    """A name that is safe as a folder name everywhere: letters, digits, dot, dash and underscore; others become dashes."""
+    """A name safe as a folder name everywhere: letters, digits, dot, dash and underscore; others become dashes."""
     plain = re.sub(r"[^\w.\-]+", "-", text, flags=re.UNICODE).strip("-.")
     # file systems count bytes, up to 255, and a tile's file name adds its place and ending
     return plain.encode()[:120].decode(errors="ignore").strip("-.") or "scene"

@@ -57,7 +57,7 @@ def from_product_name(text: str) -> dict[str, Any] | None:
 
 
 def orbit_state(acquired: datetime, lon_deg: float, lat_deg: float) -> str | None:
-    """`ascending` near 18 h local solar time, `descending` near 6 h, as the dawn-dusk orbit has it; None towards the poles.
+    """`ascending` near 18 h local solar time, `descending` near 6 h, by the dawn-dusk orbit; None towards the poles.
 
     Above 65 degrees latitude the two passes' local times run together and the time tells nothing.
     """

@@ -1,7 +1,7 @@
 """Screening: for every slot, how much better than its own value does another fit the image?
 
-Evidence from the slot filling head: each slot is masked in turn and predicted from the image and the rest of its sentence.
-A slot is suspicious when the best other value of the vocabulary of that slot beats its own by a margin in log likelihood.
+Evidence from the slot filling head: each is masked in turn and predicted from the image and the rest of its sentence.
+A slot is suspicious when the best other value of its vocabulary beats its own by a margin in log likelihood.
 """
 
 from __future__ import annotations

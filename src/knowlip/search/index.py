@@ -72,8 +72,10 @@ def build_index(
         for tile_id, vector in zip(chunk, embedder.corpus_images(corpus, chunk), strict=True):
             rows.append(_row(corpus.tiles.loc[tile_id], vector, " ".join(words[tile_id])))
         progress(min(start + _BATCH, len(ids)), len(ids), "")
+    from lancedb.index import FTS
+
     table = _connect(corpus).create_table(TABLE, pa.Table.from_pylist(rows), mode="overwrite")
-    table.create_fts_index("words", replace=True)
+    table.create_index("words", config=FTS(ascii_folding=True), replace=True)
     corpus.folder.write_json(f"{INDEX_FOLDER}/index.json", _identity(corpus, embedder))
     return len(ids)
 
@@ -162,9 +164,14 @@ def search(corpus: Corpus, embedder: Embedder, text: str, limit: int = 5, where:
     found: dict[str, dict[str, Any]] = {r["tile_id"]: r for r in [*by_words, *by_vector]}
     cosine = {t: float(np.dot(r["vector"], vector)) for t, r in found.items()}
     relevance = {r["tile_id"]: float(r["_score"]) for r in by_words}
-    low, high, most = min(cosine.values(), default=0), max(cosine.values(), default=0), max(relevance.values(), default=0)
+    low, high, most = (
+        min(cosine.values(), default=0),
+        max(cosine.values(), default=0),
+        max(relevance.values(), default=0),
+    )
     score = {
-        t: ((cosine[t] - low) / (high - low) if high > low else 1.0) / 2 + (relevance.get(t, 0.0) / most if most else 0.0) / 2
+        t: ((cosine[t] - low) / (high - low) if high > low else 1.0) / 2
+        + (relevance.get(t, 0.0) / most if most else 0.0) / 2
         for t in found
     }
     best = sorted(found, key=lambda t: (-score[t], t))[:limit]

@@ -69,7 +69,7 @@ def _replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield temporary
-        os.replace(temporary, path)  # noqa: PTH105 - the one call that is documented to replace atomically
+        os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -53,8 +53,8 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizers: Sequence[torch.o
         model.load_state_dict(load_file(newest / "model.safetensors"))
         states: list[dict[int, dict[str, Tensor]]] = [{} for _ in optimizers]
         for name, tensor in load_file(newest / "optimizer.safetensors").items():
-            number, index, key = name.split(".", 2)
-            states[int(number)].setdefault(int(index), {})[key] = tensor
+            which, parameter, key = name.split(".", 2)
+            states[int(which)].setdefault(int(parameter), {})[key] = tensor
         for optimizer, state in zip(optimizers, states, strict=True):
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             for index, kept in state.items():

@@ -62,7 +62,7 @@ class LossConfig(_Part):
     Attributes:
         itc, itm, mlm: Weights of contrast, matching and slot filling.
         mask_slots: Share of the slots masked for slot filling.
-        contrast_first: Share of the steps with contrast alone. It is the cheapest loss, and the hard negatives of matching
+        contrast_first: Share of the steps with contrast alone. It is the cheapest loss, and hard negatives of matching
             mean something only once similarities do.
         keep_patches: Share of the patches that the image encoder sees in a step.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,7 +117,7 @@ class PretrainData:
         )
 
     def _seen_again(self, pixels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        """The same ground at another time: new speckle and a slightly other level. Nothing moves, as texts tell places."""
+        """The same ground at another time: new speckle, a slightly other level. Nothing moves, as texts tell places."""
         spread = np.float32(self.source.processor.level_db["VV"][1])
         if self.config.level_jitter_db:
             pixels = (
@@ -140,27 +140,30 @@ class PretrainData:
             rows.append(join([sentences[i] for i in rng.permutation(len(sentences))[:n]], t, self.config.max_tokens))
         return pad(rows, t.pad_id)
 
-    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+    def batches(self, start: int, stop: int) -> Generator[Batch]:
         """Batches of the steps `[start, stop)`, read one ahead in a thread."""
         ready: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=2)
         ended = threading.Event()
 
+        def offer(item: Batch | BaseException) -> bool:
+            while not ended.is_set():
+                try:
+                    ready.put(item, timeout=0.2)
+                except queue.Full:
+                    continue
+                return True
+            return False
+
         def read() -> None:
             try:
                 for step in range(start, stop):
-                    item = self.batch(step)
-                    while not ended.is_set():
-                        try:
-                            ready.put(item, timeout=0.2)
-                            break
-                        except queue.Full:
-                            continue
-                    if ended.is_set():
+                    if not offer(self.batch(step)):
                         return
             except BaseException as error:
-                ready.put(error)
+                offer(error)
 
-        threading.Thread(target=read, daemon=True).start()
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
         try:
             for _ in range(start, stop):
                 item = ready.get()
@@ -168,13 +171,15 @@ class PretrainData:
                     raise item
                 yield item
         finally:
+            # a thread that still computes while the interpreter goes down would abort it
             ended.set()
+            reader.join()
 
 
 def join(
     sentences: Sequence[Sentence], tokenizer: Tokenizer, max_tokens: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sentences as one text `(L,)` with CLS and SEP, and its slots `(L,)` numbered through; suspicious tokens masked."""
+    """Sentences as one text `(L,)` with CLS and SEP, and its slots `(L,)` numbered; suspicious tokens masked."""
     ids, slots, first = [np.array([tokenizer.cls_id])], [np.array([-1])], 0
     for s in sentences:
         ids.append(np.where(s.trusted, s.ids, tokenizer.mask_id))

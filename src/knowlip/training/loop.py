@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -132,8 +133,8 @@ def _claim(out: Path, identity: dict[str, Any], corpus: Corpus, config: Pretrain
 def make_optimizers(model: nn.Module, config: OptimConfig) -> tuple[torch.optim.Optimizer, ...]:
     """Muon for the matrices inside the blocks, AdamW for embeddings, heads, convolutions, norms and biases.
 
-    Source: Jordan et al. 2024, "Muon"; the learning rate is scaled to AdamW's update size as in Liu et al. 2025, "Muon is
-    scalable for LLM training". Each group remembers its peak as `peak`.
+    Source: Jordan et al. 2024, "Muon"; the learning rate is scaled to AdamW's update size as in Liu et al. 2025, "Muon
+    is scalable for LLM training". Each group remembers its peak as `peak`.
     """
     inside = ("blocks.", ".layer.", "stem")
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and any(part in n for part in inside)]
@@ -177,8 +178,8 @@ def train(run: Run, texts: dict[str, list[Sentence]], stop: int, progress: Progr
     generator = torch.Generator()
     run.model.train()
     try:
-        with log.open("a") as file:
-            for batch in data.batches(run.step, stop):
+        with log.open("a") as file, closing(data.batches(run.step, stop)) as batches:
+            for batch in batches:
                 started = time.perf_counter()
                 seed = run.config.seed * 1_000_003 + run.step
                 torch.manual_seed(seed)
@@ -203,7 +204,17 @@ def train(run: Run, texts: dict[str, list[Sentence]], stop: int, progress: Progr
                 run.step += 1
                 values = {k: round(float(v.detach()), 5) for k, v in vars(losses).items()}
                 seconds = round(time.perf_counter() - started, 4)
-                print(json.dumps({"step": run.step, **values, "lr": round(share * run.config.optim.learning_rate, 8), "seconds": seconds}), file=file)
+                print(
+                    json.dumps(
+                        {
+                            "step": run.step,
+                            **values,
+                            "lr": round(share * run.config.optim.learning_rate, 8),
+                            "seconds": seconds,
+                        }
+                    ),
+                    file=file,
+                )
                 if run.step % run.config.checkpoint_every == 0 or run.step == stop:
                     file.flush()
                     save_checkpoint(run.out / "checkpoint", run.model, run.optimizers, run.step)

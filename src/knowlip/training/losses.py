@@ -92,7 +92,7 @@ def _mask_slots(batch: Batch, share: float, mask_id: int, generator: torch.Gener
     """Mask whole slots.
 
     Returns:
-        ids `(B, L)` with masks, positions `(B, M)` of masked tokens padded with 0, and their true ids `(B, M)`, -1 as padding.
+        ids `(B, L)` with masks, positions `(B, M)` of masked tokens (0 as padding), their true ids `(B, M)` (-1).
     """
     most = int(batch.slots.max()) + 1
     if most == 0:

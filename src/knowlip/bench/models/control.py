@@ -1,7 +1,7 @@
 """Controls: hand-made features with linear heads, fitted on the same training split as the model under test.
 
-Sources: Dalal, Triggs 2005, "Histograms of oriented gradients for human detection"; a histogram of levels is what a radar
-analyst's thresholds look at.
+Sources: Dalal, Triggs 2005, "Histograms of oriented gradients for human detection"; a histogram of levels is what a
+radar analyst's thresholds look at.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The chain's steps. Each is `run(view, facts) -> list[Fact]`: it reads the tile and the facts so far and returns new ones."""
+"""The chain's steps. Each is `run(view, facts) -> list[Fact]`: from the tile and the facts so far, new ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 5, knowledge calibration: facts of different steps that contradict each other are settled by strength of evidence."""
+"""Step 5, knowledge calibration: facts that contradict each other are settled by strength of evidence."""
 
 from __future__ import annotations
 

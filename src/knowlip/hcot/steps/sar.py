@@ -140,7 +140,7 @@ def _pattern(m: CoverMap, shares: dict[str, float]) -> list[Fact]:
             )
         )
     if shares["road"] >= 0.01:
-        roads, count = ndimage.label(m.codes == CODE["road"], np.ones((3, 3)))
+        _, count = ndimage.label(m.codes == CODE["road"], np.ones((3, 3)))
         found.append(Fact("road.lines", int(count), 3, "line filter", 0.5, None, "separate dark lines"))
     return found
 
@@ -157,7 +157,7 @@ def _boundary_jump(m: CoverMap) -> float | None:
 def _water(m: CoverMap, shares: dict[str, float], facts: Facts, cell_m: float) -> list[Fact]:
     if shares["water"] < 0.005:
         return []
-    labels, count = ndimage.label(m.codes == CODE["water"])
+    labels, _ = ndimage.label(m.codes == CODE["water"])
     sizes = np.bincount(labels.ravel())[1:]
     biggest = int(sizes.argmax()) + 1
     y, x = np.nonzero(labels == biggest)
@@ -211,7 +211,7 @@ def _water(m: CoverMap, shares: dict[str, float], facts: Facts, cell_m: float) -
 
 
 def relief_index(m: CoverMap) -> float:
-    """Spread in dB of ground that is neither water nor built up, between 3 and 12 cells: slopes facing and turned away."""
+    """Spread in dB of dry ground between 5 and 21 cells: slopes that face the sensor and slopes turned away."""
     ground = np.isin(m.codes, [CODE["woodland"], CODE["farmland"], CODE["bare"], CODE["building"]])
     if ground.mean() < 0.1:
         return 0.0
