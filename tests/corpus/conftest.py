@@ -29,7 +29,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture
 def two_scenes(tmp_path):
-    """A folder of two small scenes of two tiles, one with truth-like extras left out, for builds that are disturbed."""
+    """A folder of two small scenes of two tiles each, for builds that are disturbed."""
     for k in range(2):
         write_scene(tmp_path / "scenes" / f"s{k}.tif", as_db(ground_power((140, 260), k)), at=(3.0 + k, 48.0))
     return tmp_path / "scenes"

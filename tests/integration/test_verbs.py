@@ -8,9 +8,9 @@ import sys
 import time
 
 import pytest
-from pipeline_fixtures import TINY
 
 from knowlip.cli.app import main
+from pipeline_fixtures import TINY
 
 
 def call(capsys, *args):
@@ -114,7 +114,7 @@ def test_damaged_model_is_refused_by_name(capsys, trained):
 
 
 def interrupted(args, ready, timeout_s=90):
-    """Start a verb in a process of its own, interrupt it once `ready()` is true, and return its exit code and error text."""
+    """Start a verb in its own process, interrupt it once `ready()` is true; its exit code and error text."""
     command = [sys.executable, "-m", "knowlip.cli.app", *map(str, args)]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -8,7 +8,6 @@ import signal
 import sys
 from typing import Annotated, Any
 
-import click
 import typer
 
 from knowlip import __version__
@@ -56,18 +55,20 @@ def main(args: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     _start_log()
     try:
-        code: Any = app(args, standalone_mode=False)
+        code: Any = app(args, prog_name="knowlip", standalone_mode=False)
         if code == INTERRUPTED:
             # how typer ends a command that Ctrl-C reached
             raise KeyboardInterrupt
     except KnowlipError as error:
         _fail(str(error), 2)
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
-    except click.ClickException as error:
-        logging.getLogger("knowlip").error(error.format_message())
-        error.show()
-        sys.exit(error.exit_code)
+    except typer.TyperException as error:
+        message, context = " ".join(error.format_message().split()), getattr(error, "ctx", None)
+        if not message:
+            # a group without a verb, which has shown its help
+            sys.exit(2)
+        _fail(f"{message.rstrip('.')}. See `{context.command_path if context else 'knowlip'} --help`", 2)
     except BrokenPipeError:
         # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

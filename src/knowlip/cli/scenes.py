@@ -35,18 +35,17 @@ def info(
             scene = open_scene(raster)
         except SceneError as error:
             failures.append(error)
-            typer.echo(f"rejected: {error}", err=True)
             continue
         known = scene.acquisition.model_dump(exclude_none=True, exclude={"unknown", "simulated"})
         record = {
             "scene": scene.scene_id,
             "path": str(raster),
-            "crs": str(crs_of(scene.geobox).to_epsg() or "custom"),
+            "crs": f"EPSG:{epsg}" if (epsg := crs_of(scene.geobox).to_epsg()) else "custom",
             "shape": tuple(scene.geobox.shape),
             "resolution": (abs(scene.geobox.resolution.x), abs(scene.geobox.resolution.y)),
             "polarisations": scene.polarisations,
             "dtype": scene.dtype,
-            "nodata": scene.nodata,
+            "nodata": "nan" if scene.nodata is not None and scene.nodata != scene.nodata else scene.nodata,
             "radiometry": scene.radiometry.model_dump(),
             "acquisition": known,
             "unknown": scene.acquisition.unknown,
@@ -54,10 +53,12 @@ def info(
         found.append(record)
         if not as_json:
             typer.echo(_lines(record))
-    if as_json:
-        show({"scenes": found}, True, "")
     if not found:
         raise failures[0]
+    if as_json:
+        show({"scenes": found}, True, "")
+    for failure in failures:
+        typer.echo(f"rejected: {failure}", err=True)
 
 
 def _lines(r: dict[str, Any]) -> str:
@@ -65,7 +66,7 @@ def _lines(r: dict[str, Any]) -> str:
     lines = [
         f"{r['scene']}",
         f"  grid           {r['shape'][1]} x {r['shape'][0]} pixels of "
-        f"{r['resolution'][0]:g} x {r['resolution'][1]:g}, EPSG:{r['crs']}",
+        f"{r['resolution'][0]:g} x {r['resolution'][1]:g}, {r['crs']}",
         f"  bands          {', '.join(r['polarisations'])} as {r['dtype']}, no-data {r['nodata']}",
         f"  radiometry     {radiometry['convention']} {radiometry['quantity']} ({radiometry['source']})",
     ]

@@ -13,14 +13,18 @@ class KnowlipError(Exception):
     """
 
     def __init__(self, subject: object, reason: str, remedy: str) -> None:
-        # a file name that is not UTF-8 must not break the log or the table it is listed in
-        self.subject = str(subject).encode("utf-8", "replace").decode()
-        self.reason, self.remedy = " ".join(reason.split()), remedy
+        self.subject = _text(str(subject)).replace("\n", " ")
+        self.reason, self.remedy = " ".join(_text(reason).split()), remedy
         super().__init__(f"{self.subject}: {self.reason}. {self.remedy}")
 
     def __reduce__(self) -> tuple[type[KnowlipError], tuple[str, str, str]]:
         """Pickle by the three parts, so that the error survives the way back from a worker process."""
         return type(self), (self.subject, self.reason, self.remedy)
+
+
+def _text(words: str) -> str:
+    # a file name that is not UTF-8 must not break the log or the table it is listed in
+    return words.encode("utf-8", "replace").decode()
 
 
 class SceneError(KnowlipError):

@@ -14,7 +14,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from knowlip.core.errors import ConfigError, OutputError
+from knowlip.core.errors import ConfigError, CorpusError, OutputError
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,17 @@ class Folder:
         self.write_bytes(name, (json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n").encode())
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """The content of a Parquet file."""
-        return pq.read_table(pa.BufferReader(self.read_bytes(name)), columns=columns)
+        """The content of a Parquet file.
+
+        Raises:
+            CorpusError: It is missing or damaged.
+        """
+        try:
+            return pq.read_table(pa.BufferReader(self.read_bytes(name)), columns=columns)
+        except (OSError, pa.ArrowException) as error:
+            raise CorpusError(
+                self.path(name), f"cannot be read ({error})", "Run the command that made it again, into a new folder"
+            ) from error
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Write a Parquet file, zstd-compressed."""

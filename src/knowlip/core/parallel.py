@@ -40,15 +40,36 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits: what is started meanwhile inherits that, and shows no traceback of its own while it starts."""
-    if not hasattr(signal, "pthread_sigmask"):
+    """Ctrl-C waits: a worker is started whole or not at all, and shows no traceback of its own while it starts."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # workers inherit the mask; the handler is for what other threads of this process receive meanwhile
+    caught: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if caught:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
+    try:
+        yield pool
+    except BrokenProcessPool as error:
+        raise KnowlipError(
+            "worker process", "was killed, usually for lack of memory", "Run again with fewer --workers"
+        ) from error
+    finally:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def map_items(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
@@ -61,16 +82,15 @@ def map_items(function: Callable[[Item], Result], items: Iterable[Item], workers
     if workers <= 1 or len(todo) <= 1:
         yield from map(function, todo)
         return
-    pool = ProcessPoolExecutor(min(workers, len(todo)), multiprocessing.get_context("spawn"), _start_worker)
-    try:
+    with _pool(min(workers, len(todo))) as pool:
         with _interrupts_held():
             results = pool.map(function, todo)
         yield from results
-    except BrokenProcessPool as error:
-        raise KnowlipError(
-            "worker process", "was killed, usually for lack of memory", "Run again with fewer --workers"
-        ) from error
-    finally:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_own_process(function: Callable[[Item], Result], item: Item) -> Result:
+    """`function(item)`, computed in a process that ends afterwards and gives its memory back."""
+    with _pool(1) as pool:
+        with _interrupts_held():
+            future = pool.submit(function, item)
+        return future.result()

@@ -5,12 +5,12 @@ Loading takes about 8 s and 1.5 GB, so the question is put once for all points, 
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
+
+from knowlip.core.parallel import in_own_process
 
 LICENCE = "LGPL-3.0, GSHHG"
 
@@ -20,10 +20,10 @@ def source() -> str:
     return f"GSHHG coastline (roaring-landmask {version('roaring-landmask')})"
 
 
-def _ask(lon_deg: NDArray[np.float64], lat_deg: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _ask(lon_lat_deg: tuple[NDArray[np.float64], NDArray[np.float64]]) -> NDArray[np.bool_]:
     from roaring_landmask import RoaringLandmask
 
-    land: NDArray[np.bool_] = RoaringLandmask.new().contains_many(lon_deg, lat_deg)
+    land: NDArray[np.bool_] = RoaringLandmask.new().contains_many(*lon_lat_deg)
     return land
 
 
@@ -38,5 +38,4 @@ def on_land(lon_deg: NDArray[np.float64], lat_deg: NDArray[np.float64]) -> NDArr
         bool of the same shape.
     """
     flat = np.ascontiguousarray(lon_deg, float).ravel(), np.ascontiguousarray(lat_deg, float).ravel()
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_ask, *flat).result().reshape(np.shape(lon_deg))
+    return in_own_process(_ask, flat).reshape(np.shape(lon_deg))

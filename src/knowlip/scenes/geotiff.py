@@ -165,7 +165,7 @@ def _crs_of(dataset: Any, path: Path, declared: Declared) -> Any:
         )
     try:
         crs = CRS.from_user_input(declared.crs) if declared.crs else dataset.crs
-    except CRSError as error:
+    except (CRSError, ValueError) as error:
         raise SceneError(
             path, f"declared CRS '{declared.crs}' is not known ({error})", "Use a code such as EPSG:32611"
         ) from error

@@ -20,6 +20,16 @@ from knowlip.model.embedder import Embedder
 
 INDEX_FOLDER, TABLE = "search", "tiles"
 _BATCH = 64
+_COLUMNS = [
+    "id",
+    "datetime",
+    "platform",
+    "proj:centroid",
+    "knowlip:nearest_city",
+    "knowlip:admin1",
+    "knowlip:country",
+    "knowlip:split",
+]
 _POOL = 200
 """Candidates that each of the two rankings contributes."""
 
@@ -66,11 +76,12 @@ def build_index(
     for row in corpus.statements().to_pylist():
         if row["status"] != DROPPED:
             words[row["tile_id"]].append(row["text"])
+    tiles = {row["id"]: row for row in corpus.tiles_table.select(_COLUMNS).to_pylist()}
     ids, rows = corpus.tile_ids(), []
     for start in range(0, len(ids), _BATCH):
         chunk = ids[start : start + _BATCH]
         for tile_id, vector in zip(chunk, embedder.corpus_images(corpus, chunk), strict=True):
-            rows.append(_row(corpus.tiles.loc[tile_id], vector, " ".join(words[tile_id])))
+            rows.append(_row(tiles[tile_id], vector, " ".join(words[tile_id])))
         progress(min(start + _BATCH, len(ids)), len(ids), "")
     from lancedb.index import FTS
 
@@ -80,7 +91,7 @@ def build_index(
     return len(ids)
 
 
-def _row(tile: Any, vector: np.ndarray, text: str) -> dict[str, Any]:
+def _row(tile: dict[str, Any], vector: np.ndarray, text: str) -> dict[str, Any]:
     parts = [tile["knowlip:nearest_city"], tile["knowlip:admin1"], tile["knowlip:country"]]
     place = ", ".join(str(p) for p in parts if p)
     at = tile["datetime"]
@@ -96,7 +107,7 @@ def _row(tile: Any, vector: np.ndarray, text: str) -> dict[str, Any]:
         "split": tile["knowlip:split"],
         "country": tile["knowlip:country"],
         "city": tile["knowlip:nearest_city"],
-        "acquired": None if at is None or at != at else at.isoformat(),
+        "acquired": at.isoformat() if at else None,
     }
 
 
