@@ -73,7 +73,7 @@ def test_each_finished_verb_run_again_changes_nothing(capsys, trained):
         (("pretrain", "{tmp}/nowhere", "--out", "{tmp}/m"), "no such folder"),
         (("pretrain", "{corpus}", "--out", "{tmp}/m", "--preset", "giant"), "giant"),
         (("pretrain", "{corpus}", "--out", "{tmp}/m", "--set", "optim.stepz=3"), "Did you mean"),
-        (("pretrain", "{corpus}", "--out", "{tmp}/m", "--config", "{tmp}/none.yaml"), "cannot be read"),
+        (("pretrain", "{corpus}", "--out", "{tmp}/m", "--config", "{tmp}/none.yaml"), "no such file"),
         (("pretrain", "{corpus}", "--out", "{file}"), "file is where a folder should be"),
         (
             ("bench", "run", "{corpus}", "--models", "{tmp}/nowhere", "--out", "{tmp}/r"),

@@ -33,5 +33,5 @@ def annotate(
         vars(done),
         as_json,
         f"{done.statements} statements and {done.facts} facts for {done.tiles} tiles{state}\n"
-        f"next: knowlip pretrain {corpus} --out MODEL",
+        f"next: knowlip pretrain {corpus} --out MODEL, or search it with a trained MODEL",
     )

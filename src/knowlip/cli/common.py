@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from knowlip.scenes.sidecar import Declared
 
 Out = Annotated[str, typer.Option("--out", "-o", help="Folder or fsspec URL to write to.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 Workers = Annotated[int, typer.Option("--workers", "-j", min=0, help="Processes; 0 takes every processor.")]
+Radiometry = Annotated[
+    str,
+    typer.Option(
+        help="What pixel values mean, where scenes do not say: power, db, amplitude, or sigma0-db, gamma0-power …"
+    ),
+]
+Polarisations = Annotated[str, typer.Option(help="Labels by band, such as VV,VH.")]
+Crs = Annotated[str, typer.Option(help="CRS of scenes without one, such as EPSG:32611.")]
+Nodata = Annotated[float | None, typer.Option(help="Value of absent pixels, where scenes do not say.")]
 CorpusArgument = Annotated[str, typer.Argument(metavar="CORPUS", help="Folder or URL of a corpus.", show_default=False)]
 
 
@@ -19,6 +31,24 @@ def processes(workers: int) -> int:
     from knowlip.core.parallel import default_workers
 
     return workers or default_workers()
+
+
+def declared(radiometry: str, polarisations: str, crs: str, nodata: float | None) -> Declared:
+    """What the options say about scenes that do not say it themselves.
+
+    Raises:
+        ConfigError: The radiometry is not one.
+    """
+    from knowlip.core.errors import ConfigError
+    from knowlip.core.radiometry import parse_radiometry
+    from knowlip.scenes.sidecar import Declared
+
+    try:
+        known = parse_radiometry(radiometry) if radiometry else None
+    except ValueError as error:
+        raise ConfigError("--radiometry", str(error), "For example: --radiometry sigma0-db") from error
+    labels = tuple(p.strip().upper() for p in polarisations.split(",")) if polarisations else None
+    return Declared(radiometry=known, polarisations=labels, crs=crs or None, nodata=nodata)
 
 
 def show(value: Any, as_json: bool, text: str) -> None:

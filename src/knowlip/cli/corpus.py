@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from knowlip.cli.common import AsJson, CorpusArgument, Out, Quiet, Workers, processes, show, show_rejected
+from knowlip.cli.common import (
+    AsJson,
+    CorpusArgument,
+    Crs,
+    Nodata,
+    Out,
+    Polarisations,
+    Quiet,
+    Radiometry,
+    Workers,
+    declared,
+    processes,
+    show,
+    show_rejected,
+)
 from knowlip.core.progress import progress_bar
 
 app = typer.Typer(no_args_is_help=True, help="Build a corpus of scenes, and look at one.")
@@ -20,15 +34,10 @@ def build(
     licence: Annotated[str, typer.Option(help="Licence of the scenes, as an SPDX expression.")] = "other",
     tile_size: Annotated[int, typer.Option(help="Rows and columns of a tile, pixels.")] = 256,
     min_valid: Annotated[float, typer.Option(help="Smallest share of valid pixels of a tile.")] = 0.5,
-    radiometry: Annotated[
-        str,
-        typer.Option(
-            help="What pixel values mean, where scenes do not say: power, db, amplitude, or sigma0-db, gamma0-power …"
-        ),
-    ] = "",
-    polarisations: Annotated[str, typer.Option(help="Labels by band, such as VV,VH.")] = "",
-    crs: Annotated[str, typer.Option(help="CRS of scenes without one, such as EPSG:32611.")] = "",
-    nodata: Annotated[float | None, typer.Option(help="Value of absent pixels, where scenes do not say.")] = None,
+    radiometry: Radiometry = "",
+    polarisations: Polarisations = "",
+    crs: Crs = "",
+    nodata: Nodata = None,
     seed: Annotated[int, typer.Option(min=0, help="Which places go to which split.")] = 0,
     workers: Workers = 0,
     as_json: AsJson = False,
@@ -38,11 +47,9 @@ def build(
     from pydantic import ValidationError
 
     from knowlip.core.errors import ConfigError
-    from knowlip.core.radiometry import parse_radiometry
     from knowlip.corpus.build import BuildConfig, build_corpus
     from knowlip.corpus.splits import SplitSpec
     from knowlip.corpus.tiling import TileSpec
-    from knowlip.scenes.sidecar import Declared
 
     try:
         config = BuildConfig(
@@ -51,21 +58,14 @@ def build(
             tiles=TileSpec(tile_size=tile_size, min_valid=min_valid),
             split=SplitSpec(seed=seed),
         )
-        declared = Declared(
-            radiometry=parse_radiometry(radiometry) if radiometry else None,
-            polarisations=tuple(p.strip().upper() for p in polarisations.split(",")) if polarisations else None,
-            crs=crs or None,
-            nodata=nodata,
-        )
     except ValidationError as error:
         detail = error.errors()[0]
         raise ConfigError(
             f"--{str(detail['loc'][-1]).replace('_', '-')} {detail['input']}", detail["msg"], "Choose another value"
         ) from error
-    except ValueError as error:
-        raise ConfigError("--radiometry", str(error), "For example: --radiometry sigma0-db") from error
+    said = declared(radiometry, polarisations, crs, nodata)
     with progress_bar("building", quiet) as progress:
-        result = build_corpus(scenes, out, config, declared, processes(workers), progress)
+        result = build_corpus(scenes, out, config, said, processes(workers), progress)
     show_rejected(result.rejected)
     counts = result.corpus.info["counts"]
     state = " (was complete already)" if result.already_complete else ""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from knowlip.cli.common import AsJson, show
+from knowlip.cli.common import AsJson, Crs, Nodata, Polarisations, Radiometry, declared, show
 
 app = typer.Typer(no_args_is_help=True, help="Look at scenes before building a corpus of them.")
 
@@ -19,6 +19,10 @@ def _group() -> None:
 @app.command()
 def info(
     path: Annotated[str, typer.Argument(help="A scene, or a folder of scenes.", show_default=False)],
+    radiometry: Radiometry = "",
+    polarisations: Polarisations = "",
+    crs: Crs = "",
+    nodata: Nodata = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what is understood of a scene: grid, radiometry, acquisition, and what is unknown and why."""
@@ -28,11 +32,12 @@ def info(
     from knowlip.core.scene import crs_of
     from knowlip.scenes.geotiff import find_rasters, open_scene
 
+    said = declared(radiometry, polarisations, crs, nodata)
     found: list[dict[str, Any]] = []
     failures: list[SceneError] = []
     for raster in find_rasters(Path(path)):
         try:
-            scene = open_scene(raster)
+            scene = open_scene(raster, said)
         except SceneError as error:
             failures.append(error)
             continue

@@ -102,6 +102,7 @@ def annotate(
                 folder.path(), "is annotated with other settings", "Build a new corpus to annotate it differently"
             )
         return Annotation(**before["counts"], already_complete=True)
+    _begin(folder, settings)
     scenes = sorted(corpus.scenes.index)
     todo = [s for s in scenes if not folder.exists(_part(s, "facts"))]
     known = _surroundings(corpus, todo, sources)
@@ -117,6 +118,16 @@ def annotate(
     folder.write_json("corpus.json", corpus.info | {"annotation": {"settings": settings, "counts": counts}})
     folder.remove(".annotate")
     return Annotation(**counts)
+
+
+def _begin(folder: Folder, settings: dict[str, Any]) -> None:
+    """Claim the unfinished parts for these settings, so that a resumed annotation does not mix two."""
+    name = ".annotate/settings.json"
+    if folder.exists(name) and folder.read_json(name) != settings:
+        raise CorpusError(
+            folder.path(), "holds an unfinished annotation with other settings", "Finish that one, or remove .annotate"
+        )
+    folder.write_json(name, settings)
 
 
 def _part(scene_id: str, kind: str) -> str:

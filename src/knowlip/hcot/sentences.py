@@ -338,7 +338,7 @@ def _roads(w: _Writer) -> None:
         "landform",
         "roads",
         ["{presence} dark linear {noun} may be roads.", "Roads: {presence} dark {noun}."],
-        [("presence", "number", presence), ("noun", "class", "line" if lines == 1 else "lines")],
+        [("presence", "number", presence), ("noun", "class", "trace" if lines == 1 else "traces")],
         ["road.lines"],
     )
 

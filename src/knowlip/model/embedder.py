@@ -14,9 +14,11 @@ from knowlip.core.errors import ModelError
 from knowlip.corpus.store import Corpus, TilePixels
 from knowlip.model.knowlip import KnowLIP
 from knowlip.model.processor import Processor, stack
+from knowlip.model.stems import patch_moments
 from knowlip.model.tokenizer import Tokenizer
 
 _BATCH = 32
+_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,13 @@ class Embedder:
     folder: Path
 
     def _prepare(self, tiles: Sequence[TilePixels]) -> tuple[torch.Tensor, torch.Tensor]:
+        patch, size = self.model.config.vit.patch_size, tiles[0].db.shape[1:]
+        if any(side % patch for side in size):
+            raise ModelError(
+                self.folder,
+                f"reads tiles of whole {patch}-pixel patches, not {size[1]} x {size[0]} pixels",
+                "Build the corpus with another --tile-size",
+            )
         index = {p: i for i, p in enumerate(self.model.config.vit.polarisations)}
         pixels, channels = stack(
             [self.processor(t) for t in tiles], [[index[p] for p in t.polarisations] for t in tiles]
@@ -49,13 +58,33 @@ class Embedder:
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.model.config.projection), np.float32)
 
+    @torch.inference_mode()
     def corpus_features(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
-        """Frozen features `(N, F)` of a corpus's tiles: mean and spread over the patches' tokens."""
+        """Frozen features `(N, F)` of a corpus's tiles, for linear heads.
+
+        The embedding, and with the `sar` stem the distribution over the image of what each patch measures: quantiles of
+        its moments, per polarisation, 0 for those absent.
+        """
         parts = []
         for i in range(0, len(tile_ids), _BATCH):
-            tokens, _ = self.images([corpus.pixels(t) for t in tile_ids[i : i + _BATCH]])
-            parts.append(np.concatenate([tokens[:, 0], tokens[:, 1:].mean(1), tokens[:, 1:].std(1)], axis=1))
+            pixels, channels = self._prepare([corpus.pixels(t) for t in tile_ids[i : i + _BATCH]])
+            _, embedded = self.model.encode_image(pixels, channels)
+            features = [embedded]
+            if self.model.config.vit.stem == "sar":
+                features.append(self._moment_quantiles(pixels, channels))
+            parts.append(torch.cat(features, 1).numpy())
         return np.concatenate(parts)
+
+    def _moment_quantiles(self, pixels: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
+        B, C = channels.shape
+        moments = patch_moments(pixels.flatten(0, 1)[:, None], self.model.config.vit.patch_size).flatten(2)
+        spread = torch.quantile(moments, torch.tensor(_QUANTILES), dim=2).permute(1, 0, 2).reshape(B, C, -1)
+        placed = spread.new_zeros(B, len(self.model.config.vit.polarisations) + 1, spread.shape[2])
+        # absent channels go to a last place that is cut off again
+        placed.scatter_(
+            1, torch.where(channels < 0, placed.shape[1] - 1, channels)[..., None].expand_as(spread), spread
+        )
+        return placed[:, :-1].flatten(1)
 
     @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:

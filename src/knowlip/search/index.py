@@ -74,7 +74,8 @@ def build_index(
         )
     words: dict[str, list[str]] = defaultdict(list)
     for row in corpus.statements().to_pylist():
-        if row["status"] != DROPPED:
+        # a sentence that says what is absent would be found by the word for it
+        if row["status"] != DROPPED and not any(slot["value"].lower() == "no" for slot in row["slots"]):
             words[row["tile_id"]].append(row["text"])
     tiles = {row["id"]: row for row in corpus.tiles_table.select(_COLUMNS).to_pylist()}
     ids, rows = corpus.tile_ids(), []

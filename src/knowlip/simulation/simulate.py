@@ -1,13 +1,12 @@
 """Many simulated scenes of many cities, in one process or several, with the same bytes either way."""
 
-import multiprocessing
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from knowlip.core.parallel import map_items
 from knowlip.simulation.cities import City, cities, find_city
 from knowlip.simulation.scene_files import simulate_scene
 from knowlip.simulation.sensors import Sensor, find_sensor
@@ -109,27 +108,9 @@ def simulate(
         for index in range(scenes_per_city)
     ]
 
-    def report(done: int) -> None:
+    paths = []
+    for done, path in enumerate(map_items(_run, jobs, workers), start=1):
+        paths.append(path)
         if progress is not None:
             progress(done, len(jobs))
-
-    if workers == 1 or len(jobs) == 1:
-        return list(_counted(map(_run, jobs), report))
-    paths: dict[int, Path] = {}
-    # forked children would inherit locks of whatever threads the caller runs
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = {pool.submit(_run, job): k for k, job in enumerate(jobs)}
-        try:
-            for done, future in enumerate(as_completed(futures), start=1):
-                paths[futures[future]] = future.result()
-                report(done)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return [paths[k] for k in range(len(jobs))]
-
-
-def _counted(results: Iterable[Path], report: Callable[[int], None]) -> Iterable[Path]:
-    for done, result in enumerate(results, start=1):
-        report(done)
-        yield result
+    return paths

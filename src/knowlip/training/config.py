@@ -31,7 +31,7 @@ class DataConfig(_Part):
 
     batch_size: int = Field(default=48, ge=2)
     sentences: int = Field(default=5, ge=1, le=16)
-    max_tokens: int = Field(default=112, ge=16, le=512)
+    max_tokens: int = Field(default=112, ge=16, le=192)
     vocab_size: int = Field(default=2000, ge=100)
     speckle_looks: float = Field(default=8.0, ge=0)
     level_jitter_db: float = Field(default=1.0, ge=0)
@@ -118,12 +118,14 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PretrainCon
     """
     content: Any = {}
     if path is not None:
+        if not path.is_file():
+            raise ConfigError(path, "no such file", "Check the path")
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(path, f"cannot be read as YAML ({error})", "Check the path and its syntax") from error
         if not isinstance(content, dict):
-            raise ConfigError(path, "is not a mapping of keys to values", "See configs/demo.yaml for an example")
+            raise ConfigError(path, "is not a mapping of keys to values", "See configs/micro.yaml for an example")
     for override in overrides:
         key, sign, value = override.partition("=")
         if not sign:

@@ -136,7 +136,7 @@ def make_optimizers(model: nn.Module, config: OptimConfig) -> tuple[torch.optim.
     Source: Jordan et al. 2024, "Muon"; the learning rate is scaled to AdamW's update size as in Liu et al. 2025, "Muon
     is scalable for LLM training". Each group remembers its peak as `peak`.
     """
-    inside = ("blocks.", ".layer.", "stem")
+    inside = ("blocks.", ".layer.")
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and any(part in n for part in inside)]
     chosen = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in chosen]

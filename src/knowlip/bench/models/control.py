@@ -31,9 +31,15 @@ class HandMade:
         self._cache: dict[str, NDArray[np.float32]] = {}
 
     def _of_tile(self, corpus: Corpus, tile_id: str) -> NDArray[np.float32]:
+        """Features of every polarisation in its own place, 0 for those absent."""
+        tile = corpus.pixels(tile_id)
+        of_channel = dict(zip(tile.polarisations, map(self._of_channel, self._processor(tile)), strict=True))
+        empty = np.zeros_like(next(iter(of_channel.values())))
+        return np.concatenate([of_channel.get(p, empty) for p in self._processor.level_db]).astype(np.float32)
+
+    def _of_channel(self, image: NDArray[np.float32]) -> NDArray[np.float64]:
         from skimage.feature import hog
 
-        image = self._processor(corpus.pixels(tile_id))[0]
         parts = []
         if "histogram" in self._kind:
             smooth = image.reshape(image.shape[0] // 4, 4, image.shape[1] // 4, 4).mean(axis=(1, 3))
@@ -42,10 +48,9 @@ class HandMade:
         if "hog" in self._kind:
             small = image.reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2).mean(axis=(1, 3))
             cell = small.shape[0] // 4
-            parts.append(
-                hog(small, orientations=9, pixels_per_cell=(cell, cell), cells_per_block=(2, 2), feature_vector=True)
-            )
-        return np.concatenate(parts).astype(np.float32)
+            blocks = {"orientations": 9, "pixels_per_cell": (cell, cell), "cells_per_block": (2, 2)}
+            parts.append(hog(small, **blocks, feature_vector=True))
+        return np.concatenate(parts)
 
     def features(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
         """Features `(N, F)`."""

@@ -1,4 +1,4 @@
-"""KnowLIP under test: ITC similarities, and its frozen tokens for answer heads."""
+"""KnowLIP under test: ITC similarities, and its frozen features for answer heads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class KnowLIPModel:
         self._cache: dict[str, NDArray[np.float32]] = {}
 
     def features(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
-        """Mean and spread of the image tokens `(N, F)`."""
+        """Embeddings and the distribution of the stem's moments `(N, F)`."""
         missing = [t for t in tile_ids if t not in self._cache]
         if missing:
             self._cache |= dict(zip(missing, self._embedder.corpus_features(corpus, missing), strict=True))

@@ -212,7 +212,7 @@ def _water(m: CoverMap, shares: dict[str, float], facts: Facts, cell_m: float) -
 
 def relief_index(m: CoverMap) -> float:
     """Spread in dB of dry ground between 5 and 21 cells: slopes that face the sensor and slopes turned away."""
-    ground = np.isin(m.codes, [CODE["woodland"], CODE["farmland"], CODE["bare"], CODE["building"]])
+    ground = np.isin(m.codes, [CODE["woodland"], CODE["farmland"], CODE["bare"]])
     if ground.mean() < 0.1:
         return 0.0
     weight = ground.astype(np.float32)
