@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class Truth:
     count: dict[str, int]
 
 
+@lru_cache(maxsize=6)
 def true_answers(corpus: Corpus, split: str) -> Truth:
     """True answers for the tiles of a split that carry simulation truth; others are not asked."""
     frame = corpus.tiles

@@ -59,21 +59,19 @@ class Embedder:
         return np.concatenate(parts) if parts else np.zeros((0, self.model.config.projection), np.float32)
 
     @torch.inference_mode()
-    def corpus_features(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
-        """Frozen features `(N, F)` of a corpus's tiles, for linear heads.
+    def corpus_features(self, corpus: Corpus, tile_ids: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Frozen features of a corpus's tiles for linear heads, one array `(N, F)` a level.
 
-        The embedding, and with the `sar` stem the distribution over the image of what each patch measures: quantiles of
+        The embedding; and with the `sar` stem the distribution over the image of what each patch measures: quantiles of
         its moments, per polarisation, 0 for those absent.
         """
-        parts = []
+        levels: list[list[NDArray[np.float32]]] = [[], []]
         for i in range(0, len(tile_ids), _BATCH):
             pixels, channels = self._prepare([corpus.pixels(t) for t in tile_ids[i : i + _BATCH]])
-            _, embedded = self.model.encode_image(pixels, channels)
-            features = [embedded]
+            levels[0].append(self.model.encode_image(pixels, channels)[1].numpy())
             if self.model.config.vit.stem == "sar":
-                features.append(self._moment_quantiles(pixels, channels))
-            parts.append(torch.cat(features, 1).numpy())
-        return np.concatenate(parts)
+                levels[1].append(self._moment_quantiles(pixels, channels).numpy())
+        return [np.concatenate(parts) for parts in levels if parts]
 
     def _moment_quantiles(self, pixels: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
         B, C = channels.shape

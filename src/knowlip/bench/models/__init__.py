@@ -16,8 +16,8 @@ class BenchModel(Protocol):
 
     name: str
 
-    def features(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
-        """Frozen features `(N, F)`, on which answer heads are fitted, the same way for every model."""
+    def features(self, corpus: Corpus, tile_ids: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Frozen features, one array `(N, F)` a level; every level gets a head, fitted the same way for every model."""
         ...
 
     def similarity(

@@ -17,6 +17,26 @@ from knowlip.model.processor import Processor
 _BINS = np.linspace(-4, 4, 33)
 
 
+def _histogram(image: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Levels of the pixels and of 4 x 4 multilooked cells, with mean, spreads and gradient."""
+    smooth = image.reshape(image.shape[0] // 4, 4, image.shape[1] // 4, 4).mean(axis=(1, 3))
+    counts = [np.histogram(x, _BINS)[0] / x.size for x in (image, smooth)]
+    return np.concatenate([*counts, [image.mean(), image.std(), smooth.std(), np.abs(np.diff(smooth, axis=0)).mean()]])
+
+
+def _hog(image: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Oriented gradients of 2 x 2 multilooked cells on a 4 x 4 grid."""
+    from skimage.feature import hog
+
+    small = image.reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2).mean(axis=(1, 3))
+    cell = small.shape[0] // 4
+    found: NDArray[np.float64] = hog(small, orientations=9, pixels_per_cell=(cell, cell), cells_per_block=(2, 2))
+    return found
+
+
+_KINDS = {"histogram": _histogram, "hog": _hog}
+
+
 class HandMade:
     """Histograms of levels, gradients, or both, with ridge regression to TF-IDF for retrieval.
 
@@ -28,36 +48,26 @@ class HandMade:
         self.name, self._kind = f"control-{kind}", kind
         # the same normalisation as the model's, so that the control sees what the model sees
         self._processor = Processor()
-        self._cache: dict[str, NDArray[np.float32]] = {}
+        self._cache: dict[str, list[NDArray[np.float32]]] = {}
 
-    def _of_tile(self, corpus: Corpus, tile_id: str) -> NDArray[np.float32]:
-        """Features of every polarisation in its own place, 0 for those absent."""
+    def _of_tile(self, corpus: Corpus, tile_id: str) -> list[NDArray[np.float32]]:
+        """Each kind's features of every polarisation in its own place, 0 for those absent."""
         tile = corpus.pixels(tile_id)
-        of_channel = dict(zip(tile.polarisations, map(self._of_channel, self._processor(tile)), strict=True))
-        empty = np.zeros_like(next(iter(of_channel.values())))
-        return np.concatenate([of_channel.get(p, empty) for p in self._processor.level_db]).astype(np.float32)
+        image = dict(zip(tile.polarisations, self._processor(tile), strict=True))
+        levels = []
+        for kind in self._kind.split("+"):
+            of_channel = {p: _KINDS[kind](x) for p, x in image.items()}
+            empty = np.zeros_like(next(iter(of_channel.values())))
+            placed = [of_channel.get(p, empty) for p in self._processor.level_db]
+            levels.append(np.concatenate(placed).astype(np.float32))
+        return levels
 
-    def _of_channel(self, image: NDArray[np.float32]) -> NDArray[np.float64]:
-        from skimage.feature import hog
-
-        parts = []
-        if "histogram" in self._kind:
-            smooth = image.reshape(image.shape[0] // 4, 4, image.shape[1] // 4, 4).mean(axis=(1, 3))
-            parts += [np.histogram(x, _BINS)[0] / x.size for x in (image, smooth)]
-            parts.append(np.array([image.mean(), image.std(), smooth.std(), np.abs(np.diff(smooth, axis=0)).mean()]))
-        if "hog" in self._kind:
-            small = image.reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2).mean(axis=(1, 3))
-            cell = small.shape[0] // 4
-            blocks = {"orientations": 9, "pixels_per_cell": (cell, cell), "cells_per_block": (2, 2)}
-            parts.append(hog(small, **blocks, feature_vector=True))
-        return np.concatenate(parts)
-
-    def features(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
-        """Features `(N, F)`."""
+    def features(self, corpus: Corpus, tile_ids: Sequence[str]) -> list[NDArray[np.float32]]:
+        """One level a kind."""
         for t in tile_ids:
             if t not in self._cache:
                 self._cache[t] = self._of_tile(corpus, t)
-        return np.stack([self._cache[t] for t in tile_ids])
+        return [np.stack(level) for level in zip(*(self._cache[t] for t in tile_ids), strict=True)]
 
     def similarity(
         self, corpus: Corpus, texts: Mapping[str, str], train: Sequence[str], test: Sequence[str]
@@ -71,8 +81,8 @@ class HandMade:
         words = TfidfVectorizer(ngram_range=(1, 2), min_df=2)
         target = words.fit_transform([texts[t] for t in train]).toarray()
         ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 6)))
-        ridge.fit(self.features(corpus, train), target - target.mean(0))
-        guess = ridge.predict(self.features(corpus, test))
+        ridge.fit(np.hstack(self.features(corpus, train)), target - target.mean(0))
+        guess = ridge.predict(np.hstack(self.features(corpus, test)))
         truth = words.transform([texts[t] for t in test]).toarray() - target.mean(0)
         norm = np.linalg.norm(guess, axis=1, keepdims=True) * np.linalg.norm(truth, axis=1)
         return np.asarray(guess @ truth.T / np.maximum(norm, 1e-12), np.float32)
