@@ -73,7 +73,9 @@ def _head(x: NDArray[np.float32], y: NDArray[Any], strength: float) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(VarianceThreshold(), StandardScaler(), LogisticRegression(C=strength, max_iter=200, tol=1e-3)).fit(x, y)
+    return make_pipeline(
+        VarianceThreshold(), StandardScaler(), LogisticRegression(C=strength, max_iter=200, tol=1e-3)
+    ).fit(x, y)
 
 
 def _predict_one(x: Levels, y: Sequence[Any], scenes: Sequence[str], tx: Levels) -> list[Any]:
