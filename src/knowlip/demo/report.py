@@ -13,11 +13,13 @@ from typing import Any
 
 import jinja2
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from knowlip import __version__
 from knowlip.bench.tasks import Row
 from knowlip.core.folder import Folder
+from knowlip.core.statements import DIMENSIONS
 from knowlip.corpus.store import DROPPED, Corpus
 from knowlip.model.embedder import load_embedder
 from knowlip.search.index import search
@@ -42,10 +44,21 @@ def write_report(out: Path, corpus: Corpus, rows: Sequence[Row], summary: dict[s
     embedder = load_embedder(out / "model")
     hits = search(corpus, embedder, query, 5)
     said = _statements(corpus)
-    page = jinja2.Environment(loader=jinja2.PackageLoader("knowlip.demo"), autoescape=True).get_template("report.html.j2").render(
-        version=__version__, summary=summary, map=_map(corpus), losses=_losses(out / "model" / "losses.jsonl"),
-        figures=_figures(rows), query=query, examples=[_card(corpus, t, said[t]) for t in _examples(corpus, said)],
-        hits=[(h, picture(corpus, h.tile_id)) for h in hits], changes=_changes(corpus), splits=SPLIT_COLOUR,
+    page = (
+        jinja2.Environment(loader=jinja2.PackageLoader("knowlip.demo"), autoescape=True)
+        .get_template("report.html.j2")
+        .render(
+            version=__version__,
+            summary=summary,
+            map=_map(corpus),
+            losses=_losses(out / "model" / "losses.jsonl"),
+            figures=_figures(rows),
+            query=query,
+            examples=[_card(corpus, t, said[t]) for t in _examples(corpus, said)],
+            hits=[(h, picture(corpus, h.tile_id)) for h in hits],
+            changes=_changes(corpus),
+            splits=SPLIT_COLOUR,
+        )
     )
     Folder(str(out)).write_bytes("report.html", page.encode())
     return out / "report.html"
@@ -56,6 +69,8 @@ def _statements(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
     for row in corpus.statements().to_pylist():
         if row["status"] != DROPPED:
             said[row["tile_id"]].append(row)
+    for rows in said.values():
+        rows.sort(key=lambda r: (r["schema"] != "target", DIMENSIONS[r["schema"]].index(r["dimension"])))
     return said
 
 
@@ -91,15 +106,25 @@ def picture(corpus: Corpus, tile_id: str) -> str:
 
 
 def _card(corpus: Corpus, tile_id: str, rows: list[dict[str, Any]]) -> Card:
-    tile: Any = corpus.tiles.loc[tile_id]
+    tile = corpus.tiles_table.filter(pc.equal(corpus.tiles_table["id"], tile_id)).to_pylist()[0]
+    seen = (tile["platform"], *(tile["sar:polarizations"] or ()), tile["sat:orbit_state"])
     centre = tile["proj:centroid"]
     incidence = tile["view:incidence_angle"]
     facts = [
         ("centre", f"{centre['lat']:.4f}, {centre['lon']:.4f} ({tile['knowlip:mgrs_square']})"),
         ("ground sample distance", f"{tile['knowlip:gsd_x_m']:.2f} × {tile['knowlip:gsd_y_m']:.2f} m"),
-        ("platform", f"{tile['platform'] or 'unknown'}, {', '.join(tile['sar:polarizations'])}, {tile['sat:orbit_state'] or 'orbit unknown'}"),
-        ("incidence", f"{incidence:.1f}°" if incidence == incidence and incidence is not None else "unknown: " + json.loads(tile["knowlip:unknown"]).get("incidence_deg", "")),
-        ("radiometry", tile["knowlip:radiometry"]), ("split", tile["knowlip:split"] or "none"),
+        (
+            "platform",
+            ", ".join(word for word in seen if word) or "unknown",
+        ),
+        (
+            "incidence",
+            f"{incidence:.1f}°"
+            if incidence is not None
+            else "unknown: " + json.loads(tile["knowlip:unknown"]).get("incidence_deg", ""),
+        ),
+        ("radiometry", tile["knowlip:radiometry"]),
+        ("split", tile["knowlip:split"] or "none"),
     ]
     place = f"{tile['knowlip:nearest_city']}, {tile['knowlip:country']}"
     return Card(tile_id, place, picture(corpus, tile_id), [r["text"] for r in rows], facts)
@@ -109,7 +134,10 @@ def _figures(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Rows grouped by figure: ours, each control, chance."""
     grouped: dict[tuple[str, str], dict[str, Any]] = {}
     for r in rows:
-        line = grouped.setdefault((r.task, r.metric), {"task": r.task, "metric": r.metric, "chance": r.chance, "n": r.n, "truth": r.truth, "models": {}})
+        line = grouped.setdefault(
+            (r.task, r.metric),
+            {"task": r.task, "metric": r.metric, "chance": r.chance, "n": r.n, "truth": r.truth, "models": {}},
+        )
         line["models"]["KnowLIP" if r.model.startswith("knowlip:") else r.model.removeprefix("control-")] = r
     for line in grouped.values():
         line["best"] = max(line["models"], key=lambda m: line["models"][m].value)
@@ -152,8 +180,22 @@ def _map(corpus: Corpus) -> str:
     named = tiles.groupby("knowlip:scene").first()
     for country, group in named.groupby("knowlip:country"):
         centre = group["proj:centroid"].iloc[0]
-        axes.annotate(str(country), (centre["lon"], centre["lat"]), xytext=(5, 3), textcoords="offset points", fontsize=7, color="#555")
-    axes.set(xlim=(-180, 180), ylim=(-60, 75), xlabel="longitude, degrees", ylabel="latitude, degrees", xticks=range(-180, 181, 30), yticks=range(-60, 76, 15))
+        axes.annotate(
+            str(country),
+            (centre["lon"], centre["lat"]),
+            xytext=(5, 3),
+            textcoords="offset points",
+            fontsize=7,
+            color="#555",
+        )
+    axes.set(
+        xlim=(-180, 180),
+        ylim=(-60, 75),
+        xlabel="longitude, degrees",
+        ylabel="latitude, degrees",
+        xticks=range(-180, 181, 30),
+        yticks=range(-60, 76, 15),
+    )
     axes.grid(color="#dddddd", lw=0.5)
     return _svg(figure)
 
@@ -164,10 +206,13 @@ def _losses(path: Path) -> str:
     steps = np.array([line["step"] for line in lines])
     for name, colour in (("itc", "#1b6ca8"), ("itm", "#2e7d32"), ("mlm", "#c2185b")):
         values = np.array([line[name] for line in lines])
-        axes.plot(steps, values, color=colour, lw=0.5, alpha=0.35)
+        # a loss of exactly 0 was not asked for in that step
+        asked = values != 0
+        at, values = steps[asked], values[asked]
+        axes.plot(at, values, color=colour, lw=0.5, alpha=0.35)
         width = max(1, len(values) // 25)
         smooth = np.convolve(values, np.ones(width) / width, mode="valid")
-        axes.plot(steps[width - 1 :], smooth, color=colour, lw=1.6, label=name.upper())
+        axes.plot(at[width - 1 :], smooth, color=colour, lw=1.6, label=name.upper())
     axes.set(xlabel="step", ylabel="loss", ylim=(0, None))
     axes.legend(frameon=False)
     return _svg(figure)

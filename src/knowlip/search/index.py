@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
@@ -113,6 +114,8 @@ def _row(tile: dict[str, Any], vector: np.ndarray, text: str) -> dict[str, Any]:
 
 
 def _connect(corpus: Corpus) -> Any:
+    # its notes on a table that does not exist yet are not for the person who searches
+    os.environ.setdefault("LANCE_LOG", "error")
     import lancedb
 
     return lancedb.connect(corpus.folder.path(INDEX_FOLDER))
