@@ -11,6 +11,7 @@ Nicolas 2006 for built-up texture.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Final
 
 import numpy as np
@@ -42,12 +43,14 @@ class Component:
 _CLASSES: dict[str, tuple[Component, ...]] = {
     # thermal noise holds water up in cross polarisation; wind spreads it in co-polarisation
     "water": (Component(1.0, (-18.5, 3.0), (-23.5, 2.5), (0.5, 0.7)),),
-    "woodland": (Component(1.0, (-8.3, 1.6), (-14.0, 1.5), (0.8, 0.6)),),
+    "woodland": (Component(1.0, (-8.3, 1.6), (-14.5, 1.5), (0.6, 0.6)),),
     "farmland": (Component(1.0, (-11.3, 2.0), (-17.5, 2.0), (0.6, 0.6)),),
     "building": (
-        # houses among trees are as bright as woodland but rougher; dense and industrial quarters are rough and bright
-        Component(0.6, (-6.5, 2.5), (-13.5, 2.5), (1.6, 0.6)),
-        Component(0.4, (-2.0, 4.0), (-9.0, 4.0), (2.4, 0.8)),
+        # houses among trees are as bright as woodland but rougher, though hardly so where 8 bits clip the bright points;
+        # dense and industrial quarters are rough and bright
+        Component(0.5, (-6.5, 2.0), (-13.0, 1.8), (0.9, 0.4)),
+        Component(0.3, (-6.5, 2.5), (-13.5, 2.5), (1.7, 0.6)),
+        Component(0.2, (-2.0, 4.0), (-9.0, 4.0), (2.4, 0.8)),
     ),
     "bare": (Component(1.0, (-13.5, 2.2), (-20.0, 2.0), (0.6, 0.6)),),
 }
@@ -143,7 +146,7 @@ def _log_likelihood(
                     -0.5 * ((mean_db[k] - mean) / spread) ** 2 - np.log(spread)
                 )
             parts.append(value)
-        total.append(parts[0] if len(parts) == 1 else np.logaddexp(parts[0], parts[1]))
+        total.append(reduce(np.logaddexp, parts))
     return np.stack(total)
 
 
@@ -197,9 +200,9 @@ def _sea_level(mean_db: NDArray[np.float64], polarisations: tuple[str, ...]) -> 
     return usual - np.median(mean_db, axis=1)
 
 
-_MEDIAN_DB = {True: (-16.0, 3.0), False: (-10.0, 3.0)}
+_MEDIAN_DB = {True: (-14.5, 2.0), False: (-8.5, 2.0)}
 """Median of a scene of land, cross- and co-polarised: what keeps a scene of one kind of ground from drifting."""
-_MEDIAN_WEIGHT = 0.1
+_MEDIAN_WEIGHT = 0.4
 
 
 def _self_calibrate(
