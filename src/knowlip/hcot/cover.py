@@ -46,7 +46,7 @@ _CLASSES: dict[str, tuple[Component, ...]] = {
     "woodland": (Component(1.0, (-8.3, 1.6), (-14.5, 1.5), (0.6, 0.6)),),
     "farmland": (Component(1.0, (-11.3, 2.0), (-17.5, 2.0), (0.6, 0.6)),),
     "building": (
-        # houses among trees are as bright as woodland but rougher, though hardly so where 8 bits clip the bright points;
+        # houses among trees are as bright as woodland but rougher, though hardly where 8 bits clip bright points;
         # dense and industrial quarters are rough and bright
         Component(0.5, (-6.5, 2.0), (-13.0, 1.8), (0.9, 0.4)),
         Component(0.3, (-6.5, 2.5), (-13.5, 2.5), (1.7, 0.6)),
