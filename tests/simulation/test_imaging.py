@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from knowlip.simulation.backscatter import level_db
-from knowlip.simulation.fleet import WorldObject
+from knowlip.simulation.ground import LandCover, Structures, World, WorldObject
 from knowlip.simulation.imaging import image_world
-from knowlip.simulation.landcover import LandCover
+from knowlip.simulation.imaging.backscatter import level_db
 from knowlip.simulation.sensors import SENSORS, find_sensor
 
 S1 = find_sensor("sentinel1-iw")
@@ -18,7 +17,11 @@ SHAPE = (400, 400)
 def image(landcover, height=None, objects=(), sensor=QUIET, incidence=38.0, azimuth=90.0, seed=1):
     parcels = (np.arange(SHAPE[0])[:, None] // 8 * 50 + np.arange(SHAPE[1])[None, :] // 8).astype(np.int32)
     height = np.zeros(SHAPE, np.float32) if height is None else height
-    return image_world(landcover, parcels, height, objects, sensor, incidence, azimuth, seed)
+    zone, terrain = np.ones(SHAPE, np.uint8), np.zeros(SHAPE, np.float32)
+    world = World(
+        landcover, zone, parcels, terrain, height, Structures.join([]), tuple(objects), 5.0, 0.0, sensor.gsd_m
+    )
+    return image_world(world, sensor, incidence, azimuth, seed)
 
 
 def db(power):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from knowlip.simulation.speckle import gamma_from_normal, smooth_gaussian, speckle
+from knowlip.simulation.imaging.speckle import gamma_from_normal, smooth_gaussian, speckle
 
 
 @pytest.mark.parametrize("looks", [1.0, 2.5, 4.4])

@@ -4,9 +4,9 @@ import shapely
 import shapely.affinity
 
 from knowlip.simulation.cities import find_city
-from knowlip.simulation.fleet import SHIP_KINDS
-from knowlip.simulation.landcover import LandCover
+from knowlip.simulation.ground import LandCover
 from knowlip.simulation.world import make_world
+from knowlip.simulation.world.fleet import SHIP_KINDS
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def test_every_pixel_has_a_class_and_the_arrays_agree(worlds):
         assert world.landcover.max() <= LandCover.BARE
         assert world.parcel.min() >= 0
         assert np.isfinite(world.height_m).all()
-        assert np.abs(world.height_m[world.landcover == LandCover.WATER]).max(initial=0) == 0
+        assert np.abs((world.height_m + world.terrain_m)[world.landcover == LandCover.WATER]).max(initial=0) == 0
 
 
 def test_ships_lie_on_water_with_their_whole_outline(worlds):

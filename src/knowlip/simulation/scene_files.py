@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from pyproj import Proj, Transformer
 
 from knowlip.simulation.cities import City
+from knowlip.simulation.ground import LANDCOVER_COLORS, World
 from knowlip.simulation.imaging import image_world
-from knowlip.simulation.landcover import COLORMAP
 from knowlip.simulation.sensors import Sensor
-from knowlip.simulation.world import World, make_world
+from knowlip.simulation.world import make_world
 
 DN_PER_AMPLITUDE = 1000.0
 CALIBRATION_DB = -60.0
@@ -98,7 +98,7 @@ def _write_raster(
         for band, name in enumerate(names, start=1):
             out.set_band_description(band, name)
         if bands.dtype == np.uint8:
-            out.write_colormap(1, COLORMAP)
+            out.write_colormap(1, LANDCOVER_COLORS)
 
 
 def _write_objects(path: Path, scene: str, world: World) -> None:
@@ -205,9 +205,7 @@ def simulate_scene(
     incidence = _incidence_deg(shape, gsd, middle_deg, grid_look_deg, sensor.altitude_km)
 
     world = make_world(city, shape, gsd, world_seed)
-    sigma0 = image_world(
-        world.landcover, world.parcel, world.height_m, world.objects, sensor, incidence, grid_look_deg, image_seed
-    )
+    sigma0 = image_world(world, sensor, incidence, grid_look_deg, image_seed)
     dn = np.stack([_amplitude_dn(sigma0[p]) for p in sensor.polarisations])
 
     landcover_name, objects_name = f"truth/{scene}.landcover.tif", f"truth/{scene}.objects.parquet"

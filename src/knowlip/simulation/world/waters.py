@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from knowlip.simulation.grid import Frame, Grid
 from knowlip.simulation.noise import spline_noise
+from knowlip.simulation.world.grid import Frame, Grid
 
 
 @dataclass(frozen=True)

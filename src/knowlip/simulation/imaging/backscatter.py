@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from knowlip.simulation.landcover import LandCover
+from knowlip.simulation.ground import LandCover
 
 REFERENCE_INCIDENCE_DEG = 38.0
 

@@ -1,44 +1,26 @@
 """A made-up city region on a metric grid: what covers the ground, how high it stands, what floats and stands on it."""
 
 import zlib
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from knowlip.simulation.airfield import place_airfield
 from knowlip.simulation.cities import City
-from knowlip.simulation.countryside import draw_shares, make_countryside
-from knowlip.simulation.fleet import WorldObject, park_aircraft, place_ships
-from knowlip.simulation.grid import Grid
-from knowlip.simulation.landcover import LandCover
+from knowlip.simulation.ground import LandCover, Structures, World, WorldObject, Zone
 from knowlip.simulation.noise import spline_noise
-from knowlip.simulation.settlement import build, place_towns, trunk_roads
-from knowlip.simulation.waters import make_waters
-
-__all__ = ["World", "WorldObject", "make_world"]
+from knowlip.simulation.world.airfield import place_airfield
+from knowlip.simulation.world.countryside import draw_shares, make_countryside
+from knowlip.simulation.world.fleet import park_aircraft, place_ships
+from knowlip.simulation.world.grid import Grid
+from knowlip.simulation.world.settlement import build, place_towns, trunk_roads
+from knowlip.simulation.world.waters import make_waters
 
 _AIRCRAFT_SEEN_UP_TO_M = 3.0
-
-
-@dataclass(frozen=True)
-class World:
-    """A simulated piece of ground; rows run from north to south, columns from west to east.
-
-    Attributes:
-        landcover: `LandCover` codes, uint8 (H, W), nowhere 0.
-        parcel: Number of the farm parcel or building block a pixel belongs to, int32 (H, W), not negative.
-        height_m: Height of the surface with its buildings and trees above the water, float32 (H, W).
-        objects: Ships and aircraft.
-        gsd_m: Pixel spacing in metres.
-    """
-
-    landcover: NDArray[np.uint8]
-    parcel: NDArray[np.int32]
-    height_m: NDArray[np.float32]
-    objects: tuple[WorldObject, ...]
-    gsd_m: float
+_ZONE_OF_COVER = np.array(
+    [Zone.UNKNOWN, Zone.WATER, Zone.WOODLAND, Zone.FARMLAND, Zone.RESIDENTIAL_DENSE, Zone.COMMERCIAL, Zone.BARE],
+    np.uint8,
+)
 
 
 def _relief(
@@ -123,9 +105,14 @@ def make_world(city: City, shape: tuple[int, int], gsd_m: float, seed: int) -> W
     )
     return World(
         landcover=np.ascontiguousarray(landcover, np.uint8),
+        zone=_ZONE_OF_COVER[landcover],
         parcel=(parcel >> np.uint32(1)).astype(np.int32),
-        height_m=(height + relief).astype(np.float32),
+        terrain_m=relief.astype(np.float32),
+        height_m=height.astype(np.float32),
+        structures=Structures.join([]),
         objects=tuple(objects),
+        wind_speed_m_s=float(np.clip(6.5 * rng.weibull(2.0), 1.0, 20.0)),
+        wind_from_deg=float(rng.uniform(0, 360)),
         gsd_m=gsd_m,
     )
 

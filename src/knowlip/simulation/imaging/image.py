@@ -5,17 +5,16 @@ elsewhere belongs here, behind the same function.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from knowlip.simulation.backscatter import CLASS_BACKSCATTER, mean_sigma0
-from knowlip.simulation.landcover import LandCover
+from knowlip.simulation.ground import LandCover, World, WorldObject
+from knowlip.simulation.imaging.backscatter import CLASS_BACKSCATTER, mean_sigma0
+from knowlip.simulation.imaging.speckle import IMPULSE_RESPONSE_STD_PX, gamma_from_normal, smooth_gaussian, speckle
 from knowlip.simulation.noise import mix
 from knowlip.simulation.sensors import Sensor
-from knowlip.simulation.speckle import IMPULSE_RESPONSE_STD_PX, gamma_from_normal, smooth_gaussian, speckle
 
 Field = NDArray[np.float32]
 
@@ -30,30 +29,6 @@ _SHIP_MEAN_DB = (5.0, 15.0)
 _AIRCRAFT_MEAN_DB = (0.0, 8.0)
 _TARGET_CROSS_LOSS_DB = (5.0, 8.0)
 _SUBPIXELS = 5
-
-
-class Target(Protocol):
-    """What imaging needs to know of an object."""
-
-    @property
-    def cls(self) -> str:
-        """Class of the object, such as "ship" or "aircraft"."""
-
-    @property
-    def centre_xy_m(self) -> tuple[float, float]:
-        """Centre, metres right of and below the image's top left corner."""
-
-    @property
-    def length_m(self) -> float:
-        """Length over all."""
-
-    @property
-    def width_m(self) -> float:
-        """Beam or span."""
-
-    @property
-    def heading_deg(self) -> float:
-        """Clockwise from the image's up direction."""
 
 
 def _shifted(field: Field, rows: int, cols: int) -> Field:
@@ -117,7 +92,9 @@ def _slope_factor(height_m: Field, gsd_m: float, incidence_deg: float, look_row:
     return np.asarray(np.clip(factor, 0.3, 4.0), np.float32)
 
 
-def _target_patch(target: Target, gsd_m: float, shape: tuple[int, int]) -> tuple[slice, slice, Field, Field] | None:
+def _target_patch(
+    target: WorldObject, gsd_m: float, shape: tuple[int, int]
+) -> tuple[slice, slice, Field, Field] | None:
     """Rows, columns, share of each pixel the target covers, place along it (-0.5 to 0.5); None outside the image."""
     reach = 0.5 * float(np.hypot(target.length_m, target.width_m)) + gsd_m
     x, y = target.centre_xy_m
@@ -146,7 +123,9 @@ def _target_patch(target: Target, gsd_m: float, shape: tuple[int, int]) -> tuple
     return slice(r0, r1), slice(c0, c1), cover, place
 
 
-def _add_targets(sigma0: dict[str, Field], objects: Sequence[Target], sensor: Sensor, rng: np.random.Generator) -> None:
+def _add_targets(
+    sigma0: dict[str, Field], objects: Sequence[WorldObject], sensor: Sensor, rng: np.random.Generator
+) -> None:
     """Add ships and aircraft to the sigma0 of each polarisation, in place."""
     shape = next(iter(sigma0.values())).shape
     for target in objects:
@@ -192,10 +171,7 @@ def _parcel_factor(landcover: NDArray[np.uint8], parcel: NDArray[np.int32], rng:
 
 
 def image_world(
-    landcover: NDArray[np.uint8],
-    parcel: NDArray[np.int32],
-    height_m: NDArray[np.float32],
-    objects: Sequence[Target],
+    world: World,
     sensor: Sensor,
     incidence_deg: float | NDArray[np.float32],
     look_azimuth_deg: float,
@@ -204,10 +180,7 @@ def image_world(
     """Image a piece of ground.
 
     Args:
-        landcover: `LandCover` codes (H, W), at the sensor's pixel spacing.
-        parcel: Number of the parcel or block of each pixel (H, W); each has its own offset.
-        height_m: Surface height in metres (H, W).
-        objects: Ships and aircraft.
+        world: The ground, at the sensor's pixel spacing.
         sensor: The radar.
         incidence_deg: Incidence angle in degrees, one or for each pixel (H, W).
         look_azimuth_deg: Direction from the radar to the scene over ground, clockwise from the image's up direction.
@@ -217,6 +190,8 @@ def image_world(
         Linear sigma0 (H, W) by polarisation, with the thermal noise's power in it, as in products from which it was
         not subtracted.
     """
+    landcover, parcel, objects = world.landcover, world.parcel, world.objects
+    height_m = world.terrain_m + world.height_m
     # streams of their own keep one part's draws from shifting another's
     ground, glints, ships, *looks = (
         np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3 + len(sensor.polarisations))

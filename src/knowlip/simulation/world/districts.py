@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from knowlip.simulation.grid import Grid
 from knowlip.simulation.noise import mix, spline_noise, unit
+from knowlip.simulation.world.grid import Grid
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from knowlip.simulation.districts import divide
-from knowlip.simulation.grid import Grid
-from knowlip.simulation.landcover import LandCover
+from knowlip.simulation.ground import LandCover
 from knowlip.simulation.noise import mix, spline_noise, unit
+from knowlip.simulation.world.districts import divide
+from knowlip.simulation.world.grid import Grid
 
 
 @dataclass(frozen=True)

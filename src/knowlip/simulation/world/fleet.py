@@ -7,41 +7,10 @@ import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from knowlip.simulation.airfield import Airfield
-from knowlip.simulation.grid import Grid
-from knowlip.simulation.waters import Quay, River
-
-
-@dataclass(frozen=True)
-class WorldObject:
-    """A ship or an aircraft, as a rectangle on the ground.
-
-    Attributes:
-        cls: "ship" or "aircraft".
-        subtype: Kind of ship or aircraft.
-        centre_xy_m: Centre; x to the east from the world's left edge, y to the south from its top edge.
-        length_m: Length over all.
-        width_m: Beam, or wing span.
-        heading_deg: Where the bow points, clockwise from the grid's north, in [0, 360).
-        state: "moored", "anchored", "under way" or "parked".
-    """
-
-    cls: str
-    subtype: str
-    centre_xy_m: tuple[float, float]
-    length_m: float
-    width_m: float
-    heading_deg: float
-    state: str
-
-    @property
-    def corners_xy_m(self) -> NDArray[np.float64]:
-        """The rectangle's corners (4, 2): bow right, bow left, stern left, stern right."""
-        h = np.deg2rad(self.heading_deg)
-        ahead, right = np.array([np.sin(h), -np.cos(h)]), np.array([np.cos(h), np.sin(h)])
-        signs = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]]) / 2
-        offsets = signs[:, :1] * self.length_m * ahead + signs[:, 1:] * self.width_m * right
-        return np.asarray(offsets + np.array(self.centre_xy_m), np.float64)
+from knowlip.simulation.ground import WorldObject
+from knowlip.simulation.world.airfield import Airfield
+from knowlip.simulation.world.grid import Grid
+from knowlip.simulation.world.waters import Quay, River
 
 
 @dataclass(frozen=True)

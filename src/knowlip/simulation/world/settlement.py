@@ -7,11 +7,11 @@ import rasterio.features
 from numpy.typing import NDArray
 from shapely.geometry import LineString
 
-from knowlip.simulation.districts import Cells, divide, divide_radially
-from knowlip.simulation.grid import Grid
-from knowlip.simulation.landcover import LandCover
+from knowlip.simulation.ground import LandCover
 from knowlip.simulation.noise import mix, spline_noise, unit
-from knowlip.simulation.waters import River
+from knowlip.simulation.world.districts import Cells, divide, divide_radially
+from knowlip.simulation.world.grid import Grid
+from knowlip.simulation.world.waters import River
 
 # Below this spacing single houses are drawn; above it a lot is built on or not as a whole.
 _HOUSES_BELOW_M = 5.5
