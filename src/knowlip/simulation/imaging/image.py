@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from knowlip.simulation.ground import LandCover, World, WorldObject
-from knowlip.simulation.imaging.backscatter import CLASS_BACKSCATTER, mean_sigma0
-from knowlip.simulation.imaging.speckle import IMPULSE_RESPONSE_STD_PX, gamma_from_normal, smooth_gaussian, speckle
-from knowlip.simulation.noise import mix
+from knowlip.simulation.imaging.backscatter import mean_sigma0
+from knowlip.simulation.imaging.speckle import IMPULSE_RESPONSE_STD_PX, speckle
+from knowlip.simulation.imaging.texture import ground_texture
 from knowlip.simulation.sensors import Sensor
 
 Field = NDArray[np.float32]
 
-_TEXTURE_CORRELATION_M = 12.0
 _WALL_FROM_M = 4.0
 # Walls return strongly when they face the radar within some 12 degrees (double bounce off wall and ground), the
 # "cardinal effect" of street grids: Raney, in Manual of Remote Sensing 2 (3rd ed.), Wiley 1998.
@@ -149,27 +148,6 @@ def _add_targets(
             field[rows, cols] = field[rows, cols] * (1 - cover) + np.float32(level) * weight.astype(np.float32)
 
 
-def _texture(landcover: NDArray[np.uint8], gsd_m: float, rng: np.random.Generator) -> Field:
-    """Gamma texture (H, W) of mean 1 where the class has one, 1 elsewhere."""
-    normal = smooth_gaussian((landcover.shape[0], landcover.shape[1]), _TEXTURE_CORRELATION_M / gsd_m / np.sqrt(2), rng)
-    texture = np.ones(landcover.shape, np.float32)
-    for cls, scattering in CLASS_BACKSCATTER.items():
-        if np.isfinite(scattering.texture_order):
-            where = landcover == cls
-            texture[where] = gamma_from_normal(normal[where], scattering.texture_order)
-    return texture
-
-
-def _parcel_factor(landcover: NDArray[np.uint8], parcel: NDArray[np.int32], rng: np.random.Generator) -> Field:
-    """Offset (H, W) of each parcel, log-normal with mean 1, so that the class keeps its mean."""
-    std = np.zeros(256, np.float32)
-    for cls, scattering in CLASS_BACKSCATTER.items():
-        std[cls] = scattering.parcel_std_db * np.log(10) / 10
-    normals = rng.standard_normal(1 << 14, dtype=np.float32)[mix(parcel) & np.uint32((1 << 14) - 1)]
-    spread = std[landcover]
-    return np.asarray(np.exp(spread * normals - np.float32(0.5) * spread * spread), np.float32)
-
-
 def image_world(
     world: World,
     sensor: Sensor,
@@ -212,7 +190,7 @@ def image_world(
     if is_building.any():
         # the table's value is a mean over built-up ground with its roofs, walls and shadows, which share it here
         common[is_building] /= common[is_building].mean(dtype=np.float64)
-    common *= _parcel_factor(landcover, parcel, ground) * _texture(landcover, sensor.gsd_m, ground)
+    common *= ground_texture(landcover, parcel, sensor.gsd_m, ground)
 
     sigma0 = {p: mean_sigma0(landcover, sensor.band, p, incidence_deg) * common for p in sensor.polarisations}
     _add_targets(sigma0, objects, sensor, ships)
