@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from knowlip.simulation.ground import Kind, LandCover, World, Zone
 from knowlip.simulation.imaging.backscatter import level_db, mean_sigma0
 from knowlip.simulation.imaging.geometry import Look, look_of
-from knowlip.simulation.imaging.sea import sea_sigma0
+from knowlip.simulation.imaging.sea import sea_sigma0, sea_texture
 from knowlip.simulation.imaging.structures import structure_scatterers
 from knowlip.simulation.imaging.surface import slope_factor
-from knowlip.simulation.imaging.texture import texture_factor
+from knowlip.simulation.imaging.texture import ground_texture
 from knowlip.simulation.sensors import Sensor
 
 Field = NDArray[np.float32]
@@ -40,25 +40,34 @@ def ground_power(
         fine: Whether walls have pixels of their own; they are then left to the scatterers wholly.
         rng: Source of texture and parcels' offsets.
     """
-    common = texture_factor(world, sensor.gsd_m, rng)
-    common[world.landcover == LandCover.BUILDING] *= np.float32(DIFFUSE_SHARE)
-    slope = slope_factor(world.terrain_m, sensor.gsd_m, look)
-    if slope is not None:
+    common = ground_texture(world.landcover, world.parcel, sensor.gsd_m, rng)
+    if (slope := slope_factor(world.terrain_m, sensor.gsd_m, look)) is not None:
         common *= slope
-    water = world.landcover == LandCover.WATER
+    common[world.landcover == LandCover.BUILDING] *= np.float32(DIFFUSE_SHARE)
+    water = np.nonzero(world.landcover == LandCover.WATER)
+    if water[0].size:
+        shape = (world.landcover.shape[0], world.landcover.shape[1])
+        wind = (world.wind_speed_m_s, world.wind_from_deg)
+        common[water] = sea_texture(shape, sensor.gsd_m, look.incidence_deg, look.azimuth_deg, *wind, rng)[water]
     power = {}
     for polarisation in sensor.polarisations:
         field = mean_sigma0(world.landcover, sensor.band, polarisation, incidence_deg)
-        sea = sea_sigma0(
-            sensor.band,
-            polarisation,
-            incidence_deg if np.isscalar(incidence_deg) else np.asarray(incidence_deg)[water],
-            world.wind_speed_m_s,
-            world.wind_from_deg - look.azimuth_deg - 180,
-        )
-        field[water] = sea
-        power[polarisation] = field * common
+        if water[0].size:
+            field[water] = _sea(world, sensor, polarisation, incidence_deg, look)[water]
+        field *= common
+        power[polarisation] = field
     return power
+
+
+def _sea(world: World, sensor: Sensor, polarisation: str, incidence_deg: float | Field, look: Look) -> Field:
+    """The open sea's mean (H, W), from a table over the scene's incidence angles."""
+    angles = np.asarray(incidence_deg, np.float32)
+    table_deg = np.linspace(float(angles.min()) - 0.1, float(angles.max()) + 0.1, 64)
+    from_radar = world.wind_from_deg - look.azimuth_deg
+    table = sea_sigma0(sensor.band, polarisation, table_deg, world.wind_speed_m_s, from_radar)
+    at = (angles - np.float32(table_deg[0])) * np.float32(63 / (table_deg[-1] - table_deg[0]))
+    sea = table.astype(np.float32)[np.rint(at).astype(np.int32)]
+    return np.asarray(np.broadcast_to(sea, world.landcover.shape), np.float32)
 
 
 def built_scale(world: World, sensor: Sensor, look: Look, fine: bool, detail_m: float) -> tuple[float, float]:
