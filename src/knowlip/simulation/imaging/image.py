@@ -193,10 +193,9 @@ def _place(points: Scatterers, gsd_m: float, look: Look) -> tuple[Field, Field]:
     """Columns and rows (N,) where the image has the scatterers, laid over towards the radar; pixel centres are whole."""
     shift = points.z_m * np.float32(look.cot_incidence)
     x, y = look.along_xy
-    return (
-        (points.x_m - shift * np.float32(x)) / np.float32(gsd_m) - np.float32(0.5),
-        (points.y_m - shift * np.float32(y)) / np.float32(gsd_m) - np.float32(0.5),
-    )
+    col = (points.x_m - shift * np.float32(x)) / np.float32(gsd_m) - np.float32(0.5)
+    row = (points.y_m - shift * np.float32(y)) / np.float32(gsd_m) - np.float32(0.5)
+    return col.astype(np.float32), row.astype(np.float32)
 
 
 def _amplitudes(rcs_m2: Field, gsd_m: float, rng: np.random.Generator) -> ComplexField:
