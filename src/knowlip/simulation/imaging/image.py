@@ -16,7 +16,7 @@ from scipy import fft
 from knowlip.simulation.ground import LandCover, World, WorldObject
 from knowlip.simulation.imaging.aircraft import aircraft_scatterers
 from knowlip.simulation.imaging.geometry import Look, look_of
-from knowlip.simulation.imaging.reflectivity import built_scale, ground_power
+from knowlip.simulation.imaging.reflectivity import ground_power, wall_gain
 from knowlip.simulation.imaging.response import (
     ComplexField,
     focus,
@@ -28,7 +28,7 @@ from knowlip.simulation.imaging.response import (
 from knowlip.simulation.imaging.scatterers import Scatterers, moving_target_offset_xy_m, smeared
 from knowlip.simulation.imaging.ships import ship_scatterers
 from knowlip.simulation.imaging.speckle import filtered, speckle
-from knowlip.simulation.imaging.structures import structure_scatterers
+from knowlip.simulation.imaging.structures import fixture_scatterers, wall_scatterers
 from knowlip.simulation.imaging.surface import deposit, lay_over, shadow_height
 from knowlip.simulation.imaging.wakes import wake_factor
 from knowlip.simulation.sensors import Sensor
@@ -96,8 +96,10 @@ def image_world(
     if fine:
         power = {p: lay_over(field, world.height_m, sensor.gsd_m, look) for p, field in power.items()}
 
-    structures = structure_scatterers(world.structures, look, sensor.band, built, _detail_m(sensor))
-    structures = structures.scaled(built_scale(world, sensor, look, fine, _detail_m(sensor)))
+    detail_m = min(sensor.range_resolution_m, sensor.azimuth_resolution_m)
+    walls = wall_scatterers(world.structures, look, built, detail_m)
+    fixtures = fixture_scatterers(world.structures, look, built, detail_m)
+    structures = Scatterers.join([walls.scaled(wall_gain(world, sensor, look, fine)), fixtures])
     if fine:
         structures = _visible(structures, world.terrain_m, ray, sensor.gsd_m)
     offsets, targets = _targets(world.objects, sensor, look, ships)
@@ -122,10 +124,6 @@ def image_world(
             fields[polarisation] = _focused(field, bright, cross, sensor, look, rng)
             sigma0[polarisation] = np.square(np.abs(fields[polarisation]))
     return Image(sigma0, fields, offsets)
-
-
-def _detail_m(sensor: Sensor) -> float:
-    return min(sensor.range_resolution_m, sensor.azimuth_resolution_m)
 
 
 def _wakes(world: World, sensor: Sensor, look: Look) -> list[tuple[slice, slice, Field]]:

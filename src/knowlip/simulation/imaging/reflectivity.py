@@ -7,7 +7,7 @@ from knowlip.simulation.ground import Kind, LandCover, World, Zone
 from knowlip.simulation.imaging.backscatter import level_db, mean_sigma0
 from knowlip.simulation.imaging.geometry import Look, look_of
 from knowlip.simulation.imaging.sea import sea_sigma0, sea_texture
-from knowlip.simulation.imaging.structures import structure_scatterers
+from knowlip.simulation.imaging.structures import wall_scatterers
 from knowlip.simulation.imaging.surface import slope_factor
 from knowlip.simulation.imaging.texture import ground_texture
 from knowlip.simulation.sensors import Sensor
@@ -19,7 +19,7 @@ Field = NDArray[np.float32]
 # (Yamaguchi et al. 2011, "Four-component scattering power decomposition with rotation", IEEE TGRS 49(6)).
 DIFFUSE_SHARE = 0.35
 _URBAN = (Zone.RESIDENTIAL_DENSE, Zone.RESIDENTIAL_SPARSE, Zone.COMMERCIAL, Zone.INDUSTRIAL, Zone.PORT)
-_SAMPLE = 3000
+_SAMPLE = 1000
 
 
 def ground_power(
@@ -70,8 +70,8 @@ def _sea(world: World, sensor: Sensor, polarisation: str, incidence_deg: float |
     return np.asarray(np.broadcast_to(sea, world.landcover.shape), np.float32)
 
 
-def built_scale(world: World, sensor: Sensor, look: Look, fine: bool, detail_m: float) -> tuple[float, float]:
-    """Factors for the structures' cross sections, like and cross polarised, that give built-up land its mean level.
+def wall_gain(world: World, sensor: Sensor, look: Look, fine: bool) -> tuple[float, float]:
+    """Factors for the walls' cross sections, like and cross polarised, that give built-up land its mean level.
 
     The cross sections are averaged over directions of view, so that a district seen along its streets' diagonal stays
     darker than one whose walls face the radar.
@@ -81,15 +81,10 @@ def built_scale(world: World, sensor: Sensor, look: Look, fine: bool, detail_m: 
         return 1.0, 1.0
     some = buildings.take(np.arange(0, len(buildings), max(1, len(buildings) // _SAMPLE)))
     totals = np.zeros(2)
-    turns = np.arange(0, 180, 15)
+    turns = np.arange(0.0, 90.0, 7.5)
     for turn in turns:
-        seen = structure_scatterers(
-            some,
-            look_of(sensor, look.incidence_deg, look.azimuth_deg + float(turn), look.side),
-            sensor.band,
-            np.random.default_rng(0),
-            max(detail_m, 10.0),
-        )
+        turned = look_of(sensor, look.incidence_deg, look.azimuth_deg + float(turn), look.side)
+        seen = wall_scatterers(some, turned, np.random.default_rng(0), 20.0)
         totals += seen.co_m2.sum(dtype=np.float64), seen.cross_m2.sum(dtype=np.float64)
     totals *= len(buildings) / len(some) / len(turns)
     if fine:
@@ -97,7 +92,7 @@ def built_scale(world: World, sensor: Sensor, look: Look, fine: bool, detail_m: 
         area_m2 = float(sum(counts[z] for z in _URBAN)) * sensor.gsd_m**2
     else:
         area_m2 = float(np.count_nonzero(world.landcover == LandCover.BUILDING)) * sensor.gsd_m**2
-    like = next(p for p in ("VV", "HH") if p in sensor.polarisations or p == "HH")
+    like = "VV" if "VV" in sensor.polarisations else "HH"
     levels = [level_db(sensor.band, p, LandCover.BUILDING, look.incidence_deg) for p in (like, "HV")]
     wanted = [(1 - DIFFUSE_SHARE) * 10 ** (db / 10) * area_m2 for db in levels]
     return float(wanted[0] / max(totals[0], 1e-9)), float(wanted[1] / max(totals[1], 1e-9))
