@@ -2,13 +2,12 @@
 
 Where the levels come from, in dB at 38 degrees of incidence:
 
-- Woodland, farmland, road and bare ground: rounded middles of the ranges that Ulaby & Dobson, "Handbook of Radar
-  Scattering Statistics for Terrain", Artech House 1989, tabulate for trees, short vegetation and grasses, road surfaces,
-  and soil and rock, in C, X and Ku band, HH, HV and VV. The handbook has measurements of cross polarisation in Ku band
-  for few terrains, so those of woodland and roads are this project's, extrapolated from C and X. Woodland agrees with
-  the rain forest that calibrates C-band radars, gamma nought -6.5 dB (Hawkins et al., "RADARSAT-1 and ERS calibration",
-  CEOS SAR workshop 2000), and land as a whole with the -14 to -6 dB of Ku band above 20 degrees (Bracalente et al.,
-  IEEE J. Oceanic Eng. 5(2), 1980).
+- Woodland, farmland, road and bare ground in C and X band: typical values, rounded, after the ranges for trees, short
+  vegetation and grasses, road surfaces, and soil and rock of Ulaby & Dobson, "Handbook of Radar Scattering Statistics
+  for Terrain", Artech House 1989. Woodland agrees with the rain forest that calibrates C-band radars, gamma nought
+  -6.5 dB (Hawkins et al., "RADARSAT-1 and ERS calibration", CEOS SAR workshop 2000).
+- The same in Ku band: this project's, as far again from X as X lies from C; land then lies within the -14 to -6 dB that
+  Seasat saw above 20 degrees (Bracalente et al., IEEE J. Oceanic Eng. 5(2), 1980).
 - Building: the mean over built-up land with its double bounces. C band after medians over cities in Sentinel-1; X and
   Ku band are this project's, half a dB up in each step, after the little that is published.
 - Water: `sea` at a wind of 5 m/s, seen at 45 degrees to the wind.
