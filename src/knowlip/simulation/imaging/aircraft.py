@@ -1,4 +1,5 @@
 import numpy as np
+
 from knowlip.simulation.imaging.scatterers import Scatterers
 
 
