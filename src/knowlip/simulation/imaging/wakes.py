@@ -79,12 +79,13 @@ def _wake(
     # short waves of the ship's own show to a radar that looks across the track, so its arms are brightest there
     across = abs(float(look.along_xy[0] * right[0] + look.along_xy[1] * right[1]))
     wave_m = 2 * np.pi * ship.speed_m_s**2 / _GRAVITY_M_S2
-    for angle_deg, arm_db, width_m in (
-        (NARROW_HALF_ANGLE_DEG, _NARROW_DB * sharper, 0.5 * ship.width_m),
-        (KELVIN_HALF_ANGLE_DEG, _CUSP_DB, 0.5 * wave_m),
+    for angle_deg, arm_db, width_m, start_m in (
+        # the narrow arms leave from the edges of the turbulent strip, the cusp lines from the ship's middle line
+        (NARROW_HALF_ANGLE_DEG, _NARROW_DB * sharper, 0.5 * ship.width_m, 2 * half),
+        (KELVIN_HALF_ANGLE_DEG, _CUSP_DB, 0.5 * wave_m, 0.0),
     ):
         spread = np.float32(max(width_m, gsd_m))
-        off = aside - behind * np.float32(np.tan(np.deg2rad(angle_deg)))
+        off = aside - start_m - behind * np.float32(np.tan(np.deg2rad(angle_deg)))
         arm = np.exp(-np.square(off / spread)) * fade
         if angle_deg == KELVIN_HALF_ANGLE_DEG and wave_m > 4 * gsd_m:
             # crests of the diverging waves along the cusp line
