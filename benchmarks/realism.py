@@ -4,8 +4,9 @@
 
 Real: Sentinel-1 IW GRD scenes, VH, 8-bit amplitude with one scale for each product, masked by the optical picture of
 the same ground. Simulated: scenes of the sentinel1-iw preset, resampled to the same ground spacing and scaled the same
-way, masked by their own truth. Patches lie wholly inside a class. For each class and figure the table gives the difference of
-the means in standard deviations of the real patches, and how well a classifier tells real from simulated patches.
+way, masked by their own truth. Patches lie wholly inside a class. For each class and figure the table gives the
+difference of the means in standard deviations of the real patches, and how well a classifier tells real from simulated
+patches.
 
 Scenes west of Los Angeles' middle and north of San Antonio's are the development places that the simulator may be
 adjusted by; the others are held out.

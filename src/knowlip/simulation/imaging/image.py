@@ -1,9 +1,9 @@
 """What a radar sees of the ground: from a world to the backscatter of each polarisation.
 
-The ground's mean power goes through the geometry (slopes, layover, shadow), discrete scatterers are added at their places
-between pixels, and the system's response with its speckle turns both into an image. Images of one look are focused as a
-complex field, from which speckle, side lobes and resolution follow; images of several looks are made from their mean
-intensity and a speckle field of the product's looks and correlation, and only ships are focused one by one.
+The ground's mean power goes through the geometry (slopes, layover, shadow), discrete scatterers are added at their
+places between pixels, and the system's response with its speckle turns both into an image. Images of one look are
+focused as a complex field, from which speckle, side lobes and resolution follow; images of several looks are made from
+their mean intensity and a speckle field of the product's looks and correlation, and only ships are focused one by one.
 """
 
 from collections.abc import Mapping
@@ -28,9 +28,10 @@ from knowlip.simulation.imaging.response import (
 from knowlip.simulation.imaging.scatterers import Scatterers, moving_target_offset_xy_m, smeared
 from knowlip.simulation.imaging.ships import ship_scatterers
 from knowlip.simulation.imaging.speckle import filtered, speckle
-from knowlip.simulation.imaging.structures import fixture_scatterers, wall_scatterers
+from knowlip.simulation.imaging.structures import fixture_scatterers
 from knowlip.simulation.imaging.surface import deposit, lay_over, shadow_height
 from knowlip.simulation.imaging.wakes import wake_factor
+from knowlip.simulation.imaging.walls import wall_scatterers
 from knowlip.simulation.sensors import Sensor
 
 Field = NDArray[np.float32]
@@ -128,7 +129,9 @@ def image_world(
 
 def _wakes(world: World, sensor: Sensor, look: Look) -> list[tuple[slice, slice, Field]]:
     shape = (world.landcover.shape[0], world.landcover.shape[1])
-    return wake_factor(world.objects, look, shape, world.gsd_m, world.wind_speed_m_s, sensor.band)
+    wakes = wake_factor(world.objects, look, shape, world.gsd_m, world.wind_speed_m_s, sensor.band)
+    water = world.landcover == LandCover.WATER
+    return [(rows, cols, np.where(water[rows, cols], factor, np.float32(1))) for rows, cols, factor in wakes]
 
 
 def _visible(points: Scatterers, terrain_m: Field, ray_m: Field, gsd_m: float) -> Scatterers:
@@ -144,8 +147,8 @@ def _targets(
     """Offsets (N, 2) of all objects in the image, and each one's scatterers where the image has them."""
     offsets, sets = np.zeros((len(objects), 2)), list[Scatterers]()
     for k, o in enumerate(objects):
-        made = ship_scatterers if o.cls == "ship" else aircraft_scatterers
-        points = made(o, look, sensor.band, rng)
+        is_ship = o.cls == "ship"
+        points = ship_scatterers(o, look, sensor.band, rng) if is_ship else aircraft_scatterers(o, look, rng)
         if o.speed_m_s > 0:
             offsets[k] = moving_target_offset_xy_m(look, o.heading_deg, o.speed_m_s)
             points = smeared(points, o, look, sensor).moved(float(offsets[k, 0]), float(offsets[k, 1]))
@@ -188,7 +191,7 @@ def _ghosts(targets: list[Scatterers], sensor: Sensor, look: Look) -> list[Scatt
 
 
 def _place(points: Scatterers, gsd_m: float, look: Look) -> tuple[Field, Field]:
-    """Columns and rows (N,) where the image has the scatterers, laid over towards the radar; pixel centres are whole."""
+    """Columns and rows (N,) where the image has the scatterers, laid over; a pixel's centre is its index."""
     shift = points.z_m * np.float32(look.cot_incidence)
     x, y = look.along_xy
     col = (points.x_m - shift * np.float32(x)) / np.float32(gsd_m) - np.float32(0.5)

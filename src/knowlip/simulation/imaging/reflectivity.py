@@ -7,9 +7,9 @@ from knowlip.simulation.ground import Kind, LandCover, World, Zone
 from knowlip.simulation.imaging.backscatter import level_db, mean_sigma0
 from knowlip.simulation.imaging.geometry import Look, look_of
 from knowlip.simulation.imaging.sea import sea_sigma0, sea_texture
-from knowlip.simulation.imaging.structures import wall_scatterers
 from knowlip.simulation.imaging.surface import slope_factor
 from knowlip.simulation.imaging.texture import ground_texture
+from knowlip.simulation.imaging.walls import wall_scatterers
 from knowlip.simulation.sensors import Sensor
 
 Field = NDArray[np.float32]

@@ -1,17 +1,8 @@
-"""What is built, as point scatterers: walls with the ground before them, facades, roof corners, tanks, masts, bridges.
+"""Buildings, tanks, masts, bridges and rails as point scatterers, a whole city at once.
 
-A wall and the ground form a dihedral. It returns strongly when the wall faces the radar, falls off within some ten
-degrees, and then keeps a level that windows, balconies and street furniture give it; what it returns in cross
-polarisation grows as it turns away. How much a wall returns in all is set by the caller, who knows the mean backscatter
-of built-up land; strengths here are relative to that for walls, and square metres for all else.
-
-Sources: Franceschetti, Iodice, Riccio 2002, "A canonical problem in electromagnetic backscattering from buildings", IEEE
-TGRS 40(8); Ferro, Brunner, Bruzzone, Lemoine 2011, "On the relationship between double bounce and the orientation of
-buildings in VHR SAR images", IEEE GRSL 8(4); Thirion-Lefevre, Guinvarc'h 2018, "The double Brewster angle effect",
-Comptes Rendus Physique 19, and Yamaguchi et al. 2011, IEEE TGRS 49(6), for cross polarisation of turned buildings.
+Levels in m2 are this project's assumption where no source is named; those of walls are tied to the mean sigma0 of a
+dense city, `walls.BUILT_SIGMA0_DB`, and the imaging core may scale them to the level it wants.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,236 +11,160 @@ from knowlip.simulation.ground import Kind, Structures
 from knowlip.simulation.imaging.geometry import Look
 from knowlip.simulation.imaging.scatterers import Scatterers
 
-Array = NDArray[np.float32]
+Floats = NDArray[np.float32]
 
-# Width and floor of the fall-off with the wall's angle: Ferro et al. 2011 measured a drop of some 10 dB within ten
-# degrees and a slow one after that.
-FACING_STD_DEG = 8.0
-FACING_FLOOR = 0.06
-# Shares of a wall's power; this project's assumption.
-_FACADE_SHARE, _CORNER_SHARE = 0.3, 0.15
-_CROSS_FACING, _CROSS_TURNED = 0.08, 0.35
-# Deviations in dB between buildings and between places on one wall; project's assumption. The heavy upper tail that
-# real cities show comes from the two together and from corners.
-_BUILDING_DB, _PLACE_DB, _CORNER_DB = 3.0, 4.0, 6.0
-_METAL_GAIN = 3.0
-_CORNER_CHANCE = 0.15
-_MOST_POINTS = 64
-
-# Square metres; orders of magnitude of this project, after what such things look like beside ships in C- and X-band
-# images. Per metre of height, or of length for bridges and rails.
-_TANK_M2 = 2.0
-_MAST_M2 = {Kind.CHIMNEY: 1.0, Kind.PYLON: 4.0, Kind.CRANE: 8.0}
-_BRIDGE_M2, _RAIL_M2 = 4.0, 0.4
-_CROSS_OF_METAL = 0.15
+_RAD = np.float32(np.pi / 180)
+# Like-polarised cross sections: of tanks per metre of diameter (the foot: and of height), of masts per metre of height,
+# of bridges and rails per metre of length.
+_TANK_FOOT_M2 = 2.5
+_TANK_NEAR_RIM_M2 = 6.0
+_TANK_FAR_RIM_M2 = 2.0
+_MAST_FOOT_M2 = {Kind.CHIMNEY: 5.0, Kind.PYLON: 3.0, Kind.CRANE: 10.0}
+_MAST_STEM_M2 = {Kind.CHIMNEY: 1.0, Kind.PYLON: 1.5, Kind.CRANE: 6.0}
+_BRIDGE_M2 = (5.0, 15.0, 4.0)
+_BRIDGE_LOBE_STD_DEG = 20.0
+_RAIL_M2 = 0.6
+_RAIL_LOBE_STD_DEG = 6.0
+_METAL_CROSS_LOSS_DB = 9.0
 
 
-@dataclass(frozen=True)
-class _Walls:
-    """The walls that face the radar, one a row; all (N,) float32."""
-
-    x_m: Array
-    y_m: Array
-    along_x: Array
-    along_y: Array
-    length_m: Array
-    height_m: Array
-    off_deg: Array
-    strength: Array
+def _strengths(mean: Floats, spread_db: float, rng: np.random.Generator) -> Floats:
+    """Log-normal strengths of that mean each."""
+    s = np.float32(spread_db * np.log(10) / 10)
+    normal = rng.standard_normal(mean.size, dtype=np.float32)
+    return np.asarray(mean * np.exp(s * normal - np.float32(0.5) * s * s), np.float32)
 
 
-def wall_scatterers(structures: Structures, look: Look, rng: np.random.Generator, detail_m: float) -> Scatterers:
-    """Buildings and stacks of containers.
+def _repeat(counts: NDArray[np.intp]) -> tuple[NDArray[np.intp], Floats]:
+    """For each of the points, whose it is and where it sits in (0, 1) of its owner's."""
+    whose = np.repeat(np.arange(counts.size), counts)
+    first = np.cumsum(counts) - counts
+    place = (np.arange(whose.size) - first[whose] + 0.5) / counts[whose]
+    return whose, place.astype(np.float32)
 
-    Args:
-        structures: Any structures; others are passed over.
-        look: The geometry.
-        rng: Source of the strengths.
-        detail_m: Distance between scatterers on a wall, the sensor's resolution.
 
-    Returns:
-        Scatterers whose cross sections are relative: square metres of wall times a factor of about 1.
+def _metal(x: Floats, y: Floats, z: Floats, co: Floats, rng: np.random.Generator) -> Scatterers:
+    cross = co * np.float32(10 ** (-_METAL_CROSS_LOSS_DB / 10))
+    return Scatterers(x, y, z, co, _strengths(cross, 2.0, rng))
+
+
+def _tanks(tanks: Structures, look: Look, rng: np.random.Generator, detail_m: float) -> list[Scatterers]:
+    """Near rim at the top, the crescent at the foot, the far rim: the three marks of a tank.
+
+    Source: Zhang et al. 2012, "The understanding of SAR images of cylindrical oil tanks", Journal of Radars (doi
+    10.3724/SP.J.1300.2012.20020) for rims and foot; Villamil Lopez & Stilla 2021, "Monitoring of oil tank filling with
+    spaceborne SAR using coherent scatterers", IEEE JSTARS 14, for the semicircular double reflection.
     """
-    boxes = structures.take((structures.kind == Kind.BUILDING) | (structures.kind == Kind.CONTAINERS))
-    if len(boxes) == 0:
-        return Scatterers.join([])
-    walls = _facing_walls(boxes, look, rng)
-    facing = np.float32(FACING_FLOOR) + np.float32(1 - FACING_FLOOR) * np.exp(
-        np.float32(-0.5) * np.square(walls.off_deg / np.float32(FACING_STD_DEG))
-    )
-    turned = np.square(np.sin(np.deg2rad(2 * walls.off_deg)))
-    area = walls.length_m * walls.height_m * walls.strength
-    like = area * facing
-    # turning a dihedral by an angle moves power from like to cross polarisation with the sine of twice the angle
-    cross = area * (np.float32(_CROSS_FACING) * facing + np.float32(_CROSS_TURNED * FACING_FLOOR) * turned)
-    fine = detail_m < 5.0
-    parts = [_along_walls(walls, like, cross, 1 - _FACADE_SHARE if fine else 1.0, 0.0, rng, detail_m)]
-    if fine:
-        slant = np.maximum(np.cos(np.deg2rad(walls.off_deg)), 0)
-        mean = np.float32(0.15) * area * slant
-        parts.append(_along_walls(walls, mean, mean * np.float32(0.3), _FACADE_SHARE, 1.0, rng, detail_m))
-    parts.append(_corners(boxes, look, rng))
-    return Scatterers.join(parts)
+    radius = 0.5 * tanks.width_m
+    to_radar = np.float32((look.azimuth_deg + 180) * np.pi / 180)
+    size = tanks.width_m * tanks.height_m
+    out = []
+    counts = np.maximum(np.round(np.float32(np.pi) * radius / max(detail_m, 1.0)), 5).astype(np.intp)
+    whose, place = _repeat(counts)
+    turn = (place - np.float32(0.5)) * np.float32(np.pi) * np.float32(0.96)
+    x = tanks.x_m[whose] + radius[whose] * np.sin(to_radar + turn)
+    y = tanks.y_m[whose] - radius[whose] * np.cos(to_radar + turn)
+    for up, level, width in ((np.zeros_like(x), _TANK_FOOT_M2, 0.6), (tanks.height_m[whose], _TANK_NEAR_RIM_M2, 0.25)):
+        law = np.exp(np.float32(-0.5) * (turn / np.float32(width)) ** 2) + np.float32(0.04)
+        total = np.bincount(whose, law, len(tanks)).astype(np.float32)
+        scale = size if level == _TANK_FOOT_M2 else tanks.width_m
+        mean = np.float32(level) * (law / total[whose]) * scale[whose]
+        out.append(_metal(x, y, up, _strengths(mean, 2.5, rng), rng))
+    away_x, away_y = np.float32(look.along_xy[0]), np.float32(look.along_xy[1])
+    far = _strengths(np.float32(_TANK_FAR_RIM_M2) * tanks.width_m, 3.0, rng)
+    out.append(_metal(tanks.x_m + radius * away_x, tanks.y_m + radius * away_y, tanks.height_m, far, rng))
+    return out
 
 
-def _facing_walls(boxes: Structures, look: Look, rng: np.random.Generator) -> _Walls:
-    """Of each box the two walls that the radar sees."""
-    to_radar = np.float32(look.azimuth_deg + 180)
-    # of each pair of parallel walls the one whose normal is nearer to the radar
-    walls = []
-    strength = _log_normal(len(boxes), _BUILDING_DB, rng)
-    strength[boxes.kind == Kind.CONTAINERS] *= np.float32(_METAL_GAIN)
-    for normal_deg, length, depth in (
-        (boxes.axis_deg + np.float32(90), boxes.length_m, boxes.width_m),
-        (boxes.axis_deg, boxes.width_m, boxes.length_m),
-    ):
-        off = (normal_deg - to_radar + np.float32(180)) % np.float32(360) - np.float32(180)
-        away = np.abs(off) > 90
-        normal = np.deg2rad(np.where(away, normal_deg + np.float32(180), normal_deg))
-        nx, ny = np.sin(normal), -np.cos(normal)
-        x, y = boxes.x_m + nx * depth / 2, boxes.y_m + ny * depth / 2
-        off_deg = np.where(away, 180 - np.abs(off), np.abs(off)).astype(np.float32)
-        walls.append((x, y, -ny, nx, length, boxes.height_m, off_deg, strength))
-    return _Walls(*(np.concatenate(c).astype(np.float32) for c in zip(*walls, strict=True)))
-
-
-def _along_walls(
-    walls: _Walls, like: Array, cross: Array, share: float, up: float, rng: np.random.Generator, detail_m: float
-) -> Scatterers:
-    """Points along the foot of each wall (`up` 0) or all over it (`up` 1)."""
-    n = np.clip(np.rint(walls.length_m / detail_m), 1, _MOST_POINTS).astype(np.int32)
-    if up:
-        n = np.minimum(n * np.clip(np.rint(walls.height_m / 4), 1, 8).astype(np.int32), _MOST_POINTS)
-    which = np.repeat(np.arange(len(n)), n)
-    # jittered places: rank within the wall, plus a part of the spacing
-    rank = (np.arange(len(which)) - np.repeat(np.cumsum(n) - n, n)).astype(np.float32)
-    at = (rank + rng.random(len(which), dtype=np.float32)) / n[which] - np.float32(0.5)
-    if up:
-        at = rng.random(len(which), dtype=np.float32) - np.float32(0.5)
-    offset = at * walls.length_m[which]
-    high = rng.random(len(which), dtype=np.float32) * walls.height_m[which] * np.float32(up)
-    weight = _log_normal(len(which), _PLACE_DB, rng) * np.float32(share) / n[which]
-    return Scatterers(
-        walls.x_m[which] + walls.along_x[which] * offset,
-        walls.y_m[which] + walls.along_y[which] * offset,
-        high,
-        like[which] * weight,
-        cross[which] * weight,
-    )
-
-
-def _corners(boxes: Structures, look: Look, rng: np.random.Generator) -> Scatterers:
-    """Trihedrals that some buildings form with roofs, courts and balconies, bright whatever the direction."""
-    some = boxes.take(np.flatnonzero(rng.random(len(boxes)) < _CORNER_CHANCE))
-    n = len(some)
-    u, v = (rng.random((2, n), dtype=np.float32) - np.float32(0.5)) * np.stack([some.length_m, some.width_m])
-    a = np.deg2rad(some.axis_deg)
-    mean = some.height_m * (some.length_m + some.width_m) * np.float32(_CORNER_SHARE / _CORNER_CHANCE * 0.2)
-    rcs = mean * _log_normal(n, _CORNER_DB, rng)
-    return Scatterers(
-        some.x_m + u * np.sin(a) + v * np.cos(a),
-        some.y_m - u * np.cos(a) + v * np.sin(a),
-        some.height_m * rng.random(n, dtype=np.float32),
-        rcs,
-        rcs * np.float32(0.25),
-    )
-
-
-def fixture_scatterers(structures: Structures, look: Look, rng: np.random.Generator, detail_m: float) -> Scatterers:
-    """Tanks, chimneys, pylons, cranes, bridges and rails, in square metres.
-
-    Args:
-        structures: Any structures; buildings and containers are passed over.
-        look: The geometry.
-        rng: Source of the strengths.
-        detail_m: Distance between scatterers, the sensor's resolution.
-    """
-    parts = [_tanks(structures.take(structures.kind == Kind.TANK), look, rng)]
-    parts += [
-        _masts(structures.take(structures.kind == kind), per_m, rng, detail_m) for kind, per_m in _MAST_M2.items()
-    ]
-    parts.append(_lines(structures.take(structures.kind == Kind.RAIL), look, rng, detail_m, _RAIL_M2, (0.0,)))
-    bridges = structures.take(structures.kind == Kind.BRIDGE)
-    # over water a bridge is three lines: its edge laid over, the bounce between edge and water, and the one that takes
-    # the water twice, as far behind as the first lies before (Soergel, Cadario, Gross, Thiele, Thoennessen 2006,
-    # "Bridge detection in multi-aspect high-resolution interferometric SAR data", EUSAR)
-    parts.append(_lines(bridges, look, rng, detail_m, _BRIDGE_M2, (1.0, 0.0, -1.0)))
-    return Scatterers.join(parts)
-
-
-def _tanks(tanks: Structures, look: Look, rng: np.random.Generator) -> Scatterers:
-    """The near rim laid over, the crescent of the wall's foot towards the radar, and the far rim.
-
-    Source: Guida, Iodice, Riccio, Stilla 2008, "Model-based interpretation of high-resolution SAR images of buildings",
-    IEEE JSTARS 1(2), for cylinders as rows of facets; three bright features as in reports on tank farms in SAR.
-    """
-    n = len(tanks)
-    points = 24
-    turn = np.linspace(-70, 70, points, dtype=np.float32)
-    radius = tanks.width_m[:, None] / 2
-    total = np.float32(_TANK_M2) * tanks.width_m * tanks.height_m
-    parts = []
-    for towards_deg, height_share, share in ((180.0, 1.0, 0.3), (180.0, 0.0, 0.5), (0.0, 1.0, 0.2)):
-        direction = np.deg2rad(np.float32(look.azimuth_deg + towards_deg) + turn)[None, :]
-        shape = np.exp(-0.5 * np.square(turn / 30))[None, :]
-        weight = shape / shape.sum() * _log_normal(n * points, 3.0, rng).reshape(n, points)
-        rcs = (total[:, None] * np.float32(share) * weight).ravel()
-        parts.append(
-            Scatterers(
-                (tanks.x_m[:, None] + radius * np.sin(direction)).ravel(),
-                (tanks.y_m[:, None] - radius * np.cos(direction)).ravel(),
-                np.repeat(tanks.height_m * np.float32(height_share), points),
-                rcs.astype(np.float32),
-                (rcs * _CROSS_OF_METAL).astype(np.float32),
-            )
+def _masts(kind: Kind, masts: Structures, rng: np.random.Generator, detail_m: float) -> list[Scatterers]:
+    """A chain from the bright foot, a double bounce with the ground, to the top."""
+    foot = _strengths(np.float32(_MAST_FOOT_M2[kind]) * masts.height_m, 3.0, rng)
+    out = [_metal(masts.x_m, masts.y_m, np.zeros_like(masts.x_m), foot, rng)]
+    counts = np.maximum(np.round(masts.height_m / max(detail_m, 2.0)), 3).astype(np.intp)
+    whose, place = _repeat(counts)
+    # the footprint narrows to the top
+    spread = np.float32(0.5) * (np.float32(1.1) - place) * (rng.random(place.size, dtype=np.float32) - np.float32(0.5))
+    axis = masts.axis_deg[whose] * _RAD
+    off = spread * np.where(rng.random(place.size) < 0.5, masts.length_m[whose], masts.width_m[whose])
+    x = masts.x_m[whose] + off * np.sin(axis)
+    y = masts.y_m[whose] - off * np.cos(axis)
+    share = np.where(place > 1 - 1.01 / counts[whose], np.float32(2.5), np.float32(1.0))
+    mean = np.float32(_MAST_STEM_M2[kind]) * masts.height_m[whose] / counts[whose] * share
+    out.append(
+        _metal(
+            x.astype(np.float32),
+            y.astype(np.float32),
+            masts.height_m[whose] * place,
+            _strengths(mean.astype(np.float32), 4.0, rng),
+            rng,
         )
-    return Scatterers.join(parts)
-
-
-def _masts(masts: Structures, per_m: float, rng: np.random.Generator, detail_m: float) -> Scatterers:
-    """Upright things: the foot with the ground returns half, the rest is spread up to the top and laid over."""
-    n = np.clip(np.rint(masts.height_m / max(detail_m, 2.0)), 2, _MOST_POINTS).astype(np.int32)
-    which = np.repeat(np.arange(len(n)), n)
-    rank = (np.arange(len(which)) - np.repeat(np.cumsum(n) - n, n)).astype(np.float32)
-    share = np.where(rank == 0, np.float32(0.5), np.float32(0.5) / np.maximum(n[which] - 1, 1))
-    rcs = np.float32(per_m) * masts.height_m[which] * share * _log_normal(len(which), 3.0, rng)
-    jitter = (rng.random((2, len(which)), dtype=np.float32) - np.float32(0.5)) * masts.width_m[which]
-    return Scatterers(
-        masts.x_m[which] + jitter[0],
-        masts.y_m[which] + jitter[1],
-        masts.height_m[which] * rank / np.maximum(n[which] - 1, 1),
-        rcs.astype(np.float32),
-        (rcs * np.float32(_CROSS_OF_METAL)).astype(np.float32),
     )
+    return out
 
 
 def _lines(
-    lines: Structures, look: Look, rng: np.random.Generator, detail_m: float, per_m: float, levels: tuple[float, ...]
-) -> Scatterers:
-    """Long low things, bright where they run across the look; one line at each of the levels, shares of the height."""
-    off = np.abs((lines.axis_deg + 90 - np.float32(look.azimuth_deg) + 90) % 180 - 90)
-    facing = np.float32(0.1) + np.float32(0.9) * np.exp(np.float32(-0.5) * np.square(off / np.float32(10)))
-    n = np.clip(np.rint(lines.length_m / detail_m), 1, 1000).astype(np.int32)
-    which = np.repeat(np.arange(len(n)), n)
-    rank = (np.arange(len(which)) - np.repeat(np.cumsum(n) - n, n)).astype(np.float32)
-    offset = ((rank + rng.random(len(which), dtype=np.float32)) / n[which] - np.float32(0.5)) * lines.length_m[which]
-    a = np.deg2rad(lines.axis_deg)[which]
-    side = lines.width_m[which] / 2
-    # the edge that faces the radar
-    x, y = look.along_xy
-    x_m = lines.x_m[which] + offset * np.sin(a) - side * np.float32(x)
-    y_m = lines.y_m[which] - offset * np.cos(a) - side * np.float32(y)
-    mean = np.float32(per_m) * (lines.length_m * facing / n)[which]
-    parts = []
-    for level in levels:
-        rcs = (mean * _log_normal(len(which), 3.0, rng)).astype(np.float32)
-        parts.append(
-            Scatterers(x_m, y_m, lines.height_m[which] * np.float32(level), rcs, rcs * np.float32(_CROSS_OF_METAL))
-        )
+    lines: Structures, look: Look, rng: np.random.Generator, detail_m: float, std_deg: float, floor: float
+) -> tuple[NDArray[np.intp], Floats, Floats, Floats, Floats]:
+    """Points along the axes: owner, x, y, metres of line each stands for, and strength by how squarely it is met."""
+    counts = np.maximum(np.ceil(lines.length_m / max(detail_m, 1.0)), 1).astype(np.intp)
+    whose, place = _repeat(counts)
+    axis = lines.axis_deg[whose] * _RAD
+    along = (place - np.float32(0.5)) * lines.length_m[whose]
+    off = np.arccos(np.clip(np.abs(np.sin(axis - np.float32(look.azimuth_deg) * _RAD)), 0, 1)) / _RAD
+    met = np.float32(floor) + np.float32(1 - floor) * np.exp(np.float32(-0.5) * (off / np.float32(std_deg)) ** 2)
+    x, y = lines.x_m[whose] + along * np.sin(axis), lines.y_m[whose] - along * np.cos(axis)
+    metres = lines.length_m[whose] / counts[whose].astype(np.float32)
+    return whose, x, y, metres, np.asarray(met, np.float32)
+
+
+def _bridges(bridges: Structures, look: Look, rng: np.random.Generator, detail_m: float) -> list[Scatterers]:
+    """Three parallel lines: the deck's near side laid over, its corner with the water, and a triple bounce behind.
+
+    The double bounce appears on the water under the near side; water, deck, water makes a path as from the deck's
+    mirror image, as deep as the deck is high. The lines lie h / tan(incidence) apart where the bridge crosses the look.
+
+    Source: Soergel, Gross, Thiele & Thoennessen 2007, "Extraction of bridges over water in multi-aspect high-resolution
+    InSAR data", ISPRS Archives 36. Levels and lobe are assumed.
+    """
+    whose, x, y, metres, met = _lines(bridges, look, rng, detail_m, _BRIDGE_LOBE_STD_DEG, 0.06)
+    axis = bridges.axis_deg[whose] * _RAD
+    across = np.cos(axis) * np.float32(look.along_xy[0]) + np.sin(axis) * np.float32(look.along_xy[1])
+    near = -np.sign(across) * np.float32(0.5) * bridges.width_m[whose]
+    x, y = x + near * np.cos(axis), y + near * np.sin(axis)
+    high = bridges.height_m[whose]
+    out = []
+    for up, level, spread in ((high, _BRIDGE_M2[0], 3.0), (0 * high, _BRIDGE_M2[1], 3.0), (-high, _BRIDGE_M2[2], 4.0)):
+        out.append(_metal(x, y, up, _strengths(np.float32(level) * met * metres, spread, rng), rng))
+    return out
+
+
+def _rails(rails: Structures, look: Look, rng: np.random.Generator, detail_m: float) -> list[Scatterers]:
+    """A faint line, bright where it crosses the look."""
+    _, x, y, metres, met = _lines(rails, look, rng, detail_m, _RAIL_LOBE_STD_DEG, 0.03)
+    return [_metal(x, y, np.zeros_like(x), _strengths(np.float32(_RAIL_M2) * met * metres, 4.0, rng), rng)]
+
+
+def fixture_scatterers(structures: Structures, look: Look, rng: np.random.Generator, detail_m: float) -> Scatterers:
+    """Everything built but buildings and containers, as the radar meets it.
+
+    Args:
+        structures: What stands on the ground; heights count from the ground at each place.
+        look: Geometry of the acquisition.
+        rng: Source of the strengths.
+        detail_m: Resolution of the image, the distance between scatterers.
+
+    Returns:
+        Scatterers of all kinds; the triple bounce under bridges has heights below zero.
+    """
+    parts: list[Scatterers] = []
+    chosen = {kind: structures.take(structures.kind == kind) for kind in Kind}
+    if len(chosen[Kind.TANK]):
+        parts += _tanks(chosen[Kind.TANK], look, rng, detail_m)
+    for kind in _MAST_FOOT_M2:
+        if len(chosen[kind]):
+            parts += _masts(kind, chosen[kind], rng, detail_m)
+    if len(chosen[Kind.BRIDGE]):
+        parts += _bridges(chosen[Kind.BRIDGE], look, rng, detail_m)
+    if len(chosen[Kind.RAIL]):
+        parts += _rails(chosen[Kind.RAIL], look, rng, detail_m)
     return Scatterers.join(parts)
-
-
-def _log_normal(n: int, std_db: float, rng: np.random.Generator) -> Array:
-    """Factors (n,) of mean 1."""
-    s = np.float32(std_db * np.log(10) / 10)
-    return np.asarray(np.exp(s * rng.standard_normal(n, dtype=np.float32) - np.float32(0.5) * s * s), np.float32)
