@@ -137,3 +137,11 @@ def test_an_error_is_one_line_of_text_and_survives_the_way_between_processes(sub
     assert isinstance(again, KnowlipError)
     assert vars(again) == vars(error)
     assert str(again) == str(error)
+
+
+def test_sweep_removes_what_killed_writers_left_and_nothing_else(tmp_path):
+    folder = Folder(str(tmp_path))
+    folder.write_bytes("tiles/a.tif", b"whole")
+    (tmp_path / "tiles" / "b.tif.4711.part").write_bytes(b"hal")
+    folder.sweep()
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["a.tif"]

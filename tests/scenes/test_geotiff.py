@@ -212,3 +212,17 @@ def test_a_file_name_that_is_not_text_is_refused_in_text(tmp_path):
     with pytest.raises(SceneError, match="not valid UTF-8") as caught:
         open_scene(path)
     assert str(caught.value).encode()
+
+
+def signed_scene(path, values):
+    profile = {"driver": "GTiff", "dtype": "int16", "count": 1, "height": 64, "width": 64, "crs": "EPSG:32631"}
+    with rasterio.open(path, "w", transform=rasterio.Affine(10, 0, 5e5, 0, -10, 5e6), **profile) as out:
+        out.write(np.full((1, 64, 64), values, np.int16))
+        out.set_band_description(1, "VV")
+    return path
+
+
+def test_signed_integers_below_zero_are_not_taken_for_amplitude(tmp_path):
+    with pytest.raises(SceneError, match="may be scaled dB"):
+        open_scene(signed_scene(tmp_path / "db.tif", -1200))
+    assert open_scene(signed_scene(tmp_path / "dn.tif", 120)).radiometry.quantity == "amplitude"

@@ -96,6 +96,11 @@ class Folder:
         if fs.exists(f"{base}/{name}"):
             fs.rm(f"{base}/{name}", recursive=True)
 
+    def sweep(self) -> None:
+        """Remove the half-written files of processes that were killed; object stores have none."""
+        for name in self.names("**/*.part") if self.is_local else ():
+            self.remove(name)
+
     def read_json(self, name: str) -> Any:
         """The content of a JSON file."""
         return json.loads(self.read_bytes(name))

@@ -102,7 +102,7 @@ def build_corpus(
             (parts if isinstance(result, ScenePart) else rejected).append(result)  # type: ignore[arg-type]
             progress(done, len(jobs), rasters[done - 1].name)
     except BaseException:
-        _sweep(folder)
+        folder.sweep()
         raise
     if not parts:
         for name in (".build", "tiles", "landcover"):
@@ -167,17 +167,11 @@ def _begin(folder: Folder, fingerprint: str) -> Corpus | None:
                 "holds an unfinished build of other scenes or settings",
                 "Run that command again, choose another --out, or remove the folder",
             )
-        _sweep(folder)
+        folder.sweep()
     elif folder.exists() and set(folder.names("*")) - {".build"}:
         raise CorpusError(folder.path(), "is not empty and not a corpus", "Choose an empty or new folder for --out")
     folder.write_json(".build/fingerprint.json", {"fingerprint": fingerprint})
     return None
-
-
-def _sweep(folder: Folder) -> None:
-    """Remove the half-written files of processes that were killed."""
-    for name in folder.names("**/*.part") if folder.is_local else ():
-        folder.remove(name)
 
 
 def _finish(

@@ -127,6 +127,7 @@ def _begin(folder: Folder, settings: dict[str, Any]) -> None:
         raise CorpusError(
             folder.path(), "holds an unfinished annotation with other settings", "Finish that one, or remove .annotate"
         )
+    folder.sweep()
     folder.write_json(name, settings)
 
 

@@ -114,3 +114,28 @@ def people_per_km2(lon_deg: ArrayLike, lat_deg: ArrayLike, radius_km: float) -> 
     near = tree.query_ball_point(unit_vectors(lon_deg, lat_deg), 2 * np.sin(radius_km / EARTH_RADIUS_KM / 2))
     area_km2 = np.pi * radius_km**2
     return np.array([sum(min(cities[i]["population"], 500_000) for i in found) / area_km2 for found in near])
+
+
+def find_city(name: str) -> tuple[float, float]:
+    """Latitude and longitude in degrees of the most populous city of a name, in any letter case.
+
+    Args:
+        name: A city, or a city and its country or the country's ISO 3166 code, as in "Springfield, US".
+
+    Raises:
+        ValueError: There is none; the text lists the names closest to it.
+    """
+    import difflib
+
+    _, cities, countries = _gazetteer()
+    wanted, _, where = (part.strip().casefold() for part in name.partition(","))
+    named = [c for c in cities if c["city"].casefold() == wanted]
+    if where:
+        named = [
+            c for c in named if where in (c["country_code"].casefold(), countries.get(c["country_code"], "").casefold())
+        ]
+    if not named:
+        near = difflib.get_close_matches(wanted, {c["city"].casefold() for c in cities}, 4, 0.75)
+        raise ValueError(f"no city of that name{'; near it are ' + ', '.join(near) if near else ''}")
+    best = max(named, key=lambda c: c.get("population") or 0)
+    return float(best["latitude"]), float(best["longitude"])

@@ -183,7 +183,8 @@ def _crs_of(dataset: Any, path: Path, declared: Declared) -> Any:
 
 
 def _infer_radiometry(dataset: Any, path: Path, nodata: float | None) -> Radiometry:
-    if np.dtype(dataset.dtypes[0]).kind in "ui":
+    kind = np.dtype(dataset.dtypes[0]).kind
+    if kind == "u":
         return Radiometry(
             quantity="amplitude", source=f"inferred: {dataset.dtypes[0]} detected products store amplitude"
         )
@@ -195,6 +196,14 @@ def _infer_radiometry(dataset: Any, path: Path, nodata: float | None) -> Radiome
     if sample.size == 0:
         # all no-data: the caller refuses the scene for that, which is the better reason
         return Radiometry(quantity="power", source="inferred: nothing valid")
+    if kind == "i":
+        if sample.min() < 0:
+            raise SceneError(
+                path,
+                f"{dataset.dtypes[0]} values down to {sample.min():.0f} may be scaled dB or parts of complex numbers",
+                "Convert it to dB or amplitude, or declare what it holds with --radiometry (for example sigma0-db)",
+            )
+        return Radiometry(quantity="amplitude", source=f"inferred: {dataset.dtypes[0]}, not negative, as of amplitude")
     negative, median = float((sample < 0).mean()), float(np.median(sample))
     if negative > 0.5 and sample.min() > -100:
         return Radiometry(

@@ -129,7 +129,7 @@ def _look_azimuth_deg(sensor: Sensor, lat_deg: float, ascending: bool) -> float:
     sine = np.cos(np.deg2rad(sensor.inclination_deg)) / max(np.cos(np.deg2rad(lat_deg)), 0.2)
     northward = float(np.rad2deg(np.arcsin(np.clip(sine, -1, 1))))
     heading = northward if ascending else 180 - northward
-    return round((heading + (90 if sensor.look_side == "right" else -90)) % 360, 3) % 360
+    return round((heading + (90 if sensor.look_sides[0] == "right" else -90)) % 360, 3) % 360
 
 
 def _incidence_deg(
@@ -205,8 +205,8 @@ def simulate_scene(
     incidence = _incidence_deg(shape, gsd, middle_deg, grid_look_deg, sensor.altitude_km)
 
     world = make_world(city, shape, gsd, world_seed)
-    sigma0 = image_world(world, sensor, incidence, grid_look_deg, image_seed)
-    dn = np.stack([_amplitude_dn(sigma0[p]) for p in sensor.polarisations])
+    image = image_world(world, sensor, incidence, grid_look_deg, image_seed)
+    dn = np.stack([_amplitude_dn(image.sigma0[p]) for p in sensor.polarisations])
 
     landcover_name, objects_name = f"truth/{scene}.landcover.tif", f"truth/{scene}.objects.parquet"
     _write_raster(out_dir / landcover_name, world.landcover[None], ("landcover",), epsg, transform, ZLEVEL=6)
@@ -223,7 +223,7 @@ def simulate_scene(
         "polarisations": list(sensor.polarisations),
         "acquired": acquired.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "orbit_state": "ascending" if ascending else "descending",
-        "look_side": sensor.look_side,
+        "look_side": sensor.look_sides[0],
         "look_azimuth_deg": look_deg,
         "incidence_near_deg": round(float(incidence.min()), 3),
         "incidence_far_deg": round(float(incidence.max()), 3),

@@ -67,10 +67,9 @@ EDGE_LOBE_STD_DEG = 5.0
 # What the parts add up to in the median over all aspects, with the shares below; divides the total out again.
 _PARTS_MEDIAN = 1.7
 _STEP_M = 0.7
-_BAND_GAIN = {"C": 1.0, "X": 1.0}
 
 
-def median_rcs_m2(length_m: float, band: str = "C") -> float:
+def median_rcs_m2(length_m: float) -> float:
     """Median radar cross section of an aircraft of that length, apart from flashes of fuselage and edges.
 
     0.025 L^2, this project's fit to the microwave values tabulated by kind (small jet 2, large fighter 6, medium
@@ -78,7 +77,7 @@ def median_rcs_m2(length_m: float, band: str = "C") -> float:
 
     Source: Skolnik, "Introduction to Radar Systems" (3rd ed.), McGraw-Hill 2001, section 2.8.
     """
-    return 0.025 * length_m**2 * _BAND_GAIN[band]
+    return 0.025 * length_m**2
 
 
 def airframe_of(aircraft: WorldObject) -> Airframe:
@@ -260,7 +259,7 @@ def aircraft_scatterers(aircraft: WorldObject, look: Look, band: str, rng: np.ra
     Args:
         aircraft: The aircraft; an unknown subtype takes the shape of a type of its length.
         look: Geometry of the acquisition.
-        band: "C" or "X".
+        band: Any; the values are the same in all.
         rng: Source of the strengths.
 
     Returns:
@@ -268,9 +267,7 @@ def aircraft_scatterers(aircraft: WorldObject, look: Look, band: str, rng: np.ra
 
     Source: total after `median_rcs_m2`; the shares of the parts are assumed, see the module.
     """
-    base_m2 = (
-        median_rcs_m2(aircraft.length_m, band) / _PARTS_MEDIAN * 10 ** (SPREAD_DB / 10 * float(rng.standard_normal()))
-    )
+    base_m2 = median_rcs_m2(aircraft.length_m) / _PARTS_MEDIAN * 10 ** (SPREAD_DB / 10 * float(rng.standard_normal()))
     seen = _Seen(
         airframe_of(aircraft),
         aircraft.length_m,

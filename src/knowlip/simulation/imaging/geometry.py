@@ -46,16 +46,17 @@ class Look:
         return float(1 / np.tan(np.deg2rad(self.incidence_deg)))
 
 
-def look_of(sensor: Sensor, incidence_deg: float, azimuth_deg: float) -> Look:
+def look_of(sensor: Sensor, incidence_deg: float, azimuth_deg: float, side: str = "right") -> Look:
     """The look of a sensor at an incidence angle, from a circular orbit over a spherical earth.
 
     Args:
-        sensor: The radar, whose altitude and look side count.
+        sensor: The radar, whose altitude counts.
         incidence_deg: Incidence angle on the ground.
         azimuth_deg: Direction of view over ground, clockwise from the grid's north.
+        side: Which side of the flight direction it looks to.
     """
     theta = np.deg2rad(incidence_deg)
     orbit = EARTH_RADIUS_M + sensor.altitude_km * 1000
     nadir = np.arcsin(np.sin(theta) * EARTH_RADIUS_M / orbit)
     slant = EARTH_RADIUS_M * np.sin(theta - nadir) / np.sin(nadir)
-    return Look(azimuth_deg, incidence_deg, float(slant), float(np.sqrt(EARTH_GM_M3_S2 / orbit)), sensor.look_side)
+    return Look(azimuth_deg, incidence_deg, float(slant), float(np.sqrt(EARTH_GM_M3_S2 / orbit)), side)

@@ -1,182 +1,72 @@
-"""What a radar sees of the ground: mean backscatter, texture, walls and shadows, targets, speckle and noise.
+"""What a radar sees of the ground: from a world to the backscatter of each polarisation.
 
-This is a ground-range picture without layover: every pixel's energy stays in that pixel. Anything that puts it
-elsewhere belongs here, behind the same function.
+The ground's mean power goes through the geometry (slopes, layover, shadow), discrete scatterers are added at their places
+between pixels, and the system's response with its speckle turns both into an image. Images of one look are focused as a
+complex field, from which speckle, side lobes and resolution follow; images of several looks are made from their mean
+intensity and a speckle field of the product's looks and correlation, and only ships are focused one by one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft
 
 from knowlip.simulation.ground import LandCover, World, WorldObject
-from knowlip.simulation.imaging.backscatter import CLASS_BACKSCATTER, mean_sigma0
-from knowlip.simulation.imaging.speckle import IMPULSE_RESPONSE_STD_PX, gamma_from_normal, smooth_gaussian, speckle
-from knowlip.simulation.noise import mix
+from knowlip.simulation.imaging.aircraft import aircraft_scatterers
+from knowlip.simulation.imaging.geometry import Look, look_of
+from knowlip.simulation.imaging.reflectivity import ground_power, wall_gain
+from knowlip.simulation.imaging.response import (
+    ComplexField,
+    focus,
+    intensity_taps,
+    speckle_taps,
+    spread,
+    transfer,
+)
+from knowlip.simulation.imaging.scatterers import Scatterers, moving_target_offset_xy_m, smeared
+from knowlip.simulation.imaging.ships import ship_scatterers
+from knowlip.simulation.imaging.speckle import filtered, speckle
+from knowlip.simulation.imaging.structures import fixture_scatterers
+from knowlip.simulation.imaging.surface import deposit, lay_over, shadow_height
+from knowlip.simulation.imaging.wakes import wake_factor
+from knowlip.simulation.imaging.walls import wall_scatterers
 from knowlip.simulation.sensors import Sensor
 
 Field = NDArray[np.float32]
 
-_TEXTURE_CORRELATION_M = 12.0
-_WALL_FROM_M = 4.0
-# Walls return strongly when they face the radar within some 12 degrees (double bounce off wall and ground), the
-# "cardinal effect" of street grids: Raney, in Manual of Remote Sensing 2 (3rd ed.), Wiley 1998.
-_FACING_STD_DEG = 12.0
-_SHADOW_LEVEL = np.float32(0.02)
-_SHADOW_STEPS = 40
-_SHIP_MEAN_DB = (5.0, 15.0)
-_AIRCRAFT_MEAN_DB = (0.0, 8.0)
-_TARGET_CROSS_LOSS_DB = (5.0, 8.0)
-_SUBPIXELS = 5
+HOUSES_SEEN_BELOW_M = 5.5
+"""Pixel spacing below which single houses have their own layover and shadow."""
+_BLOCK_PX, _MARGIN_PX = 2048, 32
+# What reaches the radar from shadow, by way of multiple scattering and side lobes; this project's assumption.
+_SHADOW_LEAK = np.float32(0.003)
 
 
-def _shifted(field: Field, rows: int, cols: int) -> Field:
-    """The field (H, W) read `rows` above and `cols` left of each pixel, edges repeated."""
-    H, W = field.shape
-    r = np.clip(np.arange(H) - rows, 0, H - 1)
-    c = np.clip(np.arange(W) - cols, 0, W - 1)
-    return field[r][:, c]
+@dataclass(frozen=True)
+class Image:
+    """An image.
 
-
-def _shadow(height_m: Field, gsd_m: float, incidence_deg: float, look_row: float, look_col: float) -> NDArray[np.bool_]:
-    """Pixels (H, W) in shadow: height h is, x metres behind a height of more than h + x / tan(incidence)."""
-    tangent = float(np.tan(np.deg2rad(incidence_deg)))
-    # relief is gentler than the ray, so only what rises within one pixel can cast a shadow, and no farther than this
-    tallest = float(np.percentile(height_m[::4, ::4], 99.9) - height_m.min()) + 60.0
-    steps = int(min(np.ceil(min(tallest, 160.0) * tangent / gsd_m), _SHADOW_STEPS))
-    hidden = np.zeros(height_m.shape, bool)
-    for k in range(1, steps + 1):
-        rows, cols = round(k * look_row), round(k * look_col)
-        drop = np.float32(np.hypot(rows, cols) * gsd_m / tangent)
-        hidden |= _shifted(height_m, rows, cols) - height_m > drop
-    return hidden
-
-
-def _built_factor(
-    height_m: Field,
-    is_building: NDArray[np.bool_],
-    gsd_m: float,
-    look_row: float,
-    look_col: float,
-    rng: np.random.Generator,
-) -> Field:
-    """Relative brightness (H, W) of built-up pixels: dull roofs and yards, bright walls that face the radar, glints."""
-    rise = height_m - _shifted(height_m, round(1.2 * look_row), round(1.2 * look_col))
-    down, right = np.gradient(height_m)
-    steep = np.sqrt(down * down + right * right)
-    along = (down * np.float32(look_row) + right * np.float32(look_col)) / np.maximum(steep, np.float32(1e-3))
-    off_deg = np.rad2deg(np.arccos(np.clip(along, -1, 1))).astype(np.float32)
-    facing = np.exp(-0.5 * (off_deg / np.float32(_FACING_STD_DEG)) ** 2)
-    # the bounce grows with the wall it comes off
-    wall = np.clip(rise - np.float32(_WALL_FROM_M), 0, 30) / np.float32(10)
-    factor = np.where(rise > _WALL_FROM_M, 1 + wall * (np.float32(0.6) + np.float32(9) * facing), np.float32(0.45))
-    n = int(0.004 * height_m.size * min(1.0, (gsd_m / 10) ** 2) + 1)
-    rows, cols = rng.integers(0, height_m.shape[0], n), rng.integers(0, height_m.shape[1], n)
-    factor[rows, cols] *= 10 ** rng.uniform(0.6, 1.6, n).astype(np.float32)
-    return np.where(is_building, factor, np.float32(1)).astype(np.float32)
-
-
-def _slope_factor(height_m: Field, gsd_m: float, incidence_deg: float, look_row: float, look_col: float) -> Field:
-    """Relative brightness (H, W) of slopes, brighter towards the radar.
-
-    The area a slope shows is Ulander's, IEEE TGRS 34(5), 1996, for slopes in the plane of incidence.
+    Attributes:
+        sigma0: Linear sigma nought (H, W) by polarisation, with the thermal noise's power in it, as in products from
+            which it was not subtracted.
+        complex: The complex field (H, W) of an image of one look, whose squared magnitude is `sigma0`; else empty.
+        offsets_xy_m: Of each of the world's objects, how far from its place it appears (N, 2).
     """
-    width = max(3, round(50 / gsd_m))
-    relief = ndimage.uniform_filter(ndimage.uniform_filter(height_m, width), width)
-    down, right = np.gradient(relief, np.float32(gsd_m))
-    slope = down * np.float32(look_row) + right * np.float32(look_col)
-    theta = np.deg2rad(incidence_deg)
-    local = np.maximum(theta - np.arctan(slope), np.float32(0.12))
-    factor = np.sin(theta) / np.sin(local) * np.cos(np.minimum(local, np.float32(1.45))) / np.cos(theta)
-    return np.asarray(np.clip(factor, 0.3, 4.0), np.float32)
 
-
-def _target_patch(
-    target: WorldObject, gsd_m: float, shape: tuple[int, int]
-) -> tuple[slice, slice, Field, Field] | None:
-    """Rows, columns, share of each pixel the target covers, place along it (-0.5 to 0.5); None outside the image."""
-    reach = 0.5 * float(np.hypot(target.length_m, target.width_m)) + gsd_m
-    x, y = target.centre_xy_m
-    r0, r1 = max(0, int((y - reach) / gsd_m)), min(shape[0], int((y + reach) / gsd_m) + 1)
-    c0, c1 = max(0, int((x - reach) / gsd_m)), min(shape[1], int((x + reach) / gsd_m) + 1)
-    if r0 >= r1 or c0 >= c1:
-        return None
-    n = _SUBPIXELS
-    dy = ((np.arange(r0 * n, r1 * n) + 0.5) / n * gsd_m - y)[:, None]
-    dx = ((np.arange(c0 * n, c1 * n) + 0.5) / n * gsd_m - x)[None, :]
-    h = np.deg2rad(target.heading_deg)
-    along, across = dx * np.sin(h) - dy * np.cos(h), dx * np.cos(h) + dy * np.sin(h)
-    if target.cls == "aircraft":
-        body = (np.abs(across) < 0.06 * target.length_m) & (np.abs(along) < target.length_m / 2)
-        swept = (along + 0.35 * np.abs(across)) / target.length_m
-        wing = (np.abs(across) < target.width_m / 2) & (np.abs(swept - 0.05) < 0.09)
-        tail = (np.abs(across) < 0.18 * target.width_m) & (np.abs(swept + 0.42) < 0.05)
-        inside = body | wing | tail
-    else:
-        # hulls taper over the last eighth before the bow
-        taper = np.clip((0.5 - along / target.length_m) * 8, 0, 1)
-        inside = (np.abs(along) < target.length_m / 2) & (np.abs(across) < target.width_m / 2 * taper)
-    blocks = (r1 - r0, n, c1 - c0, n)
-    cover = inside.reshape(blocks).mean(axis=(1, 3)).astype(np.float32)
-    place = (along / target.length_m).reshape(blocks).mean(axis=(1, 3)).astype(np.float32)
-    return slice(r0, r1), slice(c0, c1), cover, place
-
-
-def _add_targets(
-    sigma0: dict[str, Field], objects: Sequence[WorldObject], sensor: Sensor, rng: np.random.Generator
-) -> None:
-    """Add ships and aircraft to the sigma0 of each polarisation, in place."""
-    shape = next(iter(sigma0.values())).shape
-    for target in objects:
-        low, high = _SHIP_MEAN_DB if target.cls == "ship" else _AIRCRAFT_MEAN_DB
-        level_db = float(rng.uniform(low, high))
-        loss_db = float(rng.uniform(*_TARGET_CROSS_LOSS_DB))
-        # a few structures (bridge, cranes, hatches) return much of the energy
-        spots, strengths = rng.uniform(-0.45, 0.45, 5), rng.exponential(1.6, 5)
-        patch = _target_patch(target, sensor.gsd_m, (shape[0], shape[1]))
-        if patch is None:
-            continue
-        rows, cols, cover, place = patch
-        ridge = 0.5 + sum(s * np.exp(-0.5 * ((place - a) / 0.06) ** 2) for a, s in zip(spots, strengths, strict=True))
-        weight = cover * ridge
-        if weight.sum() == 0:
-            continue
-        weight *= cover.sum() / weight.sum()
-        for polarisation, field in sigma0.items():
-            cross = polarisation[0] != polarisation[1]
-            level = 10 ** ((level_db - (loss_db if cross else 0.0)) / 10)
-            field[rows, cols] = field[rows, cols] * (1 - cover) + np.float32(level) * weight.astype(np.float32)
-
-
-def _texture(landcover: NDArray[np.uint8], gsd_m: float, rng: np.random.Generator) -> Field:
-    """Gamma texture (H, W) of mean 1 where the class has one, 1 elsewhere."""
-    normal = smooth_gaussian((landcover.shape[0], landcover.shape[1]), _TEXTURE_CORRELATION_M / gsd_m / np.sqrt(2), rng)
-    texture = np.ones(landcover.shape, np.float32)
-    for cls, scattering in CLASS_BACKSCATTER.items():
-        if np.isfinite(scattering.texture_order):
-            where = landcover == cls
-            texture[where] = gamma_from_normal(normal[where], scattering.texture_order)
-    return texture
-
-
-def _parcel_factor(landcover: NDArray[np.uint8], parcel: NDArray[np.int32], rng: np.random.Generator) -> Field:
-    """Offset (H, W) of each parcel, log-normal with mean 1, so that the class keeps its mean."""
-    std = np.zeros(256, np.float32)
-    for cls, scattering in CLASS_BACKSCATTER.items():
-        std[cls] = scattering.parcel_std_db * np.log(10) / 10
-    normals = rng.standard_normal(1 << 14, dtype=np.float32)[mix(parcel) & np.uint32((1 << 14) - 1)]
-    spread = std[landcover]
-    return np.asarray(np.exp(spread * normals - np.float32(0.5) * spread * spread), np.float32)
+    sigma0: Mapping[str, Field]
+    complex: Mapping[str, ComplexField]
+    offsets_xy_m: NDArray[np.float64]
 
 
 def image_world(
     world: World,
     sensor: Sensor,
-    incidence_deg: float | NDArray[np.float32],
+    incidence_deg: float | Field,
     look_azimuth_deg: float,
     seed: int,
-) -> dict[str, Field]:
+    side: str = "right",
+) -> Image:
     """Image a piece of ground.
 
     Args:
@@ -184,40 +74,194 @@ def image_world(
         sensor: The radar.
         incidence_deg: Incidence angle in degrees, one or for each pixel (H, W).
         look_azimuth_deg: Direction from the radar to the scene over ground, clockwise from the image's up direction.
-        seed: Sets texture, speckle and target strengths.
-
-    Returns:
-        Linear sigma0 (H, W) by polarisation, with the thermal noise's power in it, as in products from which it was
-        not subtracted.
+        seed: Sets texture, speckle and the targets' strengths.
+        side: Side of the flight direction that the radar looks to.
     """
-    landcover, parcel, objects = world.landcover, world.parcel, world.objects
-    height_m = world.terrain_m + world.height_m
     # streams of their own keep one part's draws from shifting another's
-    ground, glints, ships, *looks = (
+    ground, built, ships, *looks = (
         np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3 + len(sensor.polarisations))
     )
-    azimuth = np.deg2rad(look_azimuth_deg)
-    look_row, look_col = float(-np.cos(azimuth)), float(np.sin(azimuth))
-    middle_deg = float(np.mean(incidence_deg))
-    is_building = landcover == LandCover.BUILDING
+    look = look_of(sensor, float(np.mean(incidence_deg)), look_azimuth_deg, side)
+    fine = sensor.gsd_m <= HOUSES_SEEN_BELOW_M
 
-    built = _built_factor(height_m, is_building, sensor.gsd_m, look_row, look_col, glints)
-    slope = np.where(
-        is_building | (landcover == LandCover.WATER),
-        np.float32(1),
-        _slope_factor(height_m, sensor.gsd_m, middle_deg, look_row, look_col),
-    )
-    lit = np.where(_shadow(height_m, sensor.gsd_m, middle_deg, look_row, look_col), _SHADOW_LEVEL, np.float32(1))
-    common = built * slope * lit
-    if is_building.any():
-        # the table's value is a mean over built-up ground with its roofs, walls and shadows, which share it here
-        common[is_building] /= common[is_building].mean(dtype=np.float64)
-    common *= _parcel_factor(landcover, parcel, ground) * _texture(landcover, sensor.gsd_m, ground)
+    power = ground_power(world, sensor, incidence_deg, look, fine, ground)
+    for rows, cols, factor in _wakes(world, sensor, look):
+        for field in power.values():
+            field[rows, cols] *= factor
+    stands = world.height_m if fine else np.where(world.landcover == LandCover.WOODLAND, world.height_m, np.float32(0))
+    surface = world.terrain_m + stands
+    ray = shadow_height(surface, sensor.gsd_m, look)
+    lit = np.where(ray > surface + np.float32(1e-3), _SHADOW_LEAK, np.float32(1))
+    for field in power.values():
+        field *= lit
+    if fine:
+        power = {p: lay_over(field, world.height_m, sensor.gsd_m, look) for p, field in power.items()}
 
-    sigma0 = {p: mean_sigma0(landcover, sensor.band, p, incidence_deg) * common for p in sensor.polarisations}
-    _add_targets(sigma0, objects, sensor, ships)
+    detail_m = min(sensor.range_resolution_m, sensor.azimuth_resolution_m)
+    walls = wall_scatterers(world.structures, look, built, detail_m)
+    fixtures = fixture_scatterers(world.structures, look, built, detail_m)
+    structures = Scatterers.join([walls.scaled(wall_gain(world, sensor, look, fine)), fixtures])
+    if fine:
+        structures = _visible(structures, world.terrain_m, ray, sensor.gsd_m)
+    offsets, targets = _targets(world.objects, sensor, look, ships)
+
+    ghosts = _ghosts(targets, sensor, look)
+    if sensor.looks > 1:
+        render = _Patches(sensor, look)
+        bright = Scatterers.join([structures, *ghosts])
+    else:
+        bright = Scatterers.join([structures, *targets, *ghosts])
+
+    sigma0: dict[str, Field] = {}
+    fields: dict[str, ComplexField] = {}
+    for (polarisation, field), rng in zip(power.items(), looks, strict=True):
+        cross = polarisation[0] != polarisation[1]
+        field = _with_ghosts(field, sensor, look)
+        if sensor.looks > 1:
+            sigma0[polarisation] = _multilooked(field, bright, cross, sensor, look, rng)
+            for points in targets:
+                render.add(sigma0[polarisation], points, cross, rng)
+        else:
+            fields[polarisation] = _focused(field, bright, cross, sensor, look, rng)
+            sigma0[polarisation] = np.square(np.abs(fields[polarisation]))
+    return Image(sigma0, fields, offsets)
+
+
+def _wakes(world: World, sensor: Sensor, look: Look) -> list[tuple[slice, slice, Field]]:
+    shape = (world.landcover.shape[0], world.landcover.shape[1])
+    return wake_factor(world.objects, look, shape, world.gsd_m, world.wind_speed_m_s, sensor.band)
+
+
+def _visible(points: Scatterers, terrain_m: Field, ray_m: Field, gsd_m: float) -> Scatterers:
+    """Those that no nearer building hides."""
+    rows = np.clip(points.y_m / np.float32(gsd_m), 0, terrain_m.shape[0] - 1).astype(np.int32)
+    cols = np.clip(points.x_m / np.float32(gsd_m), 0, terrain_m.shape[1] - 1).astype(np.int32)
+    return points.take(ray_m[rows, cols] <= terrain_m[rows, cols] + points.z_m + np.float32(0.5))
+
+
+def _targets(
+    objects: tuple[WorldObject, ...], sensor: Sensor, look: Look, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], list[Scatterers]]:
+    """Offsets (N, 2) of all objects in the image, and each one's scatterers where the image has them."""
+    offsets, sets = np.zeros((len(objects), 2)), list[Scatterers]()
+    for k, o in enumerate(objects):
+        made = ship_scatterers if o.cls == "ship" else aircraft_scatterers
+        points = made(o, look, sensor.band, rng)
+        if o.speed_m_s > 0:
+            offsets[k] = moving_target_offset_xy_m(look, o.heading_deg, o.speed_m_s)
+            points = smeared(points, o, look, sensor).moved(float(offsets[k, 0]), float(offsets[k, 1]))
+        sets.append(points)
+    return offsets, sets
+
+
+def _ghost_offsets_px(sensor: Sensor, look: Look) -> list[tuple[float, float]]:
+    """Columns and rows by which the first azimuth ambiguities lie off: lambda R PRF / (2 V) along the flight.
+
+    Source: Cumming, Wong 2005, "Digital processing of synthetic aperture radar data", ch. 5. Range ambiguities lie
+    c / (2 PRF) of slant range away, tens of kilometres, and come from outside any scene of this size.
+    """
+    off = sensor.wavelength_m * look.slant_range_m * sensor.prf_hz / (2 * look.speed_m_s) / sensor.gsd_m
+    x, y = look.flight_xy
+    return [(off * x, off * y), (-off * x, -off * y)]
+
+
+def _with_ghosts(power: Field, sensor: Sensor, look: Look) -> Field:
+    """The power with its azimuth ambiguities, which show where land faces dark water."""
+    H, W = power.shape
+    out, level = power.copy(), np.float32(10 ** (sensor.ambiguity_db / 10))
+    for dx, dy in _ghost_offsets_px(sensor, look):
+        c, r = round(dx), round(dy)
+        if abs(c) >= W or abs(r) >= H:
+            continue
+        to = (slice(max(0, r), H + min(0, r)), slice(max(0, c), W + min(0, c)))
+        of = (slice(max(0, -r), H + min(0, -r)), slice(max(0, -c), W + min(0, -c)))
+        out[to] += level * power[of]
+    return out
+
+
+def _ghosts(targets: list[Scatterers], sensor: Sensor, look: Look) -> list[Scatterers]:
+    level = 10 ** (sensor.ambiguity_db / 10)
+    return [
+        t.scaled((level, level)).moved(dx * sensor.gsd_m, dy * sensor.gsd_m)
+        for t in targets
+        for dx, dy in _ghost_offsets_px(sensor, look)
+    ]
+
+
+def _place(points: Scatterers, gsd_m: float, look: Look) -> tuple[Field, Field]:
+    """Columns and rows (N,) where the image has the scatterers, laid over towards the radar; pixel centres are whole."""
+    shift = points.z_m * np.float32(look.cot_incidence)
+    x, y = look.along_xy
+    col = (points.x_m - shift * np.float32(x)) / np.float32(gsd_m) - np.float32(0.5)
+    row = (points.y_m - shift * np.float32(y)) / np.float32(gsd_m) - np.float32(0.5)
+    return col.astype(np.float32), row.astype(np.float32)
+
+
+def _amplitudes(rcs_m2: Field, gsd_m: float, rng: np.random.Generator) -> ComplexField:
+    """Complex amplitudes (N,) of random phase whose energy in an image of sigma nought is the cross section."""
+    phase = rng.uniform(0, 2 * np.pi, len(rcs_m2)).astype(np.float32)
+    return np.asarray(np.sqrt(rcs_m2) / np.float32(gsd_m) * np.exp(1j * phase), np.complex64)
+
+
+def _focused(
+    power: Field, bright: Scatterers, cross: bool, sensor: Sensor, look: Look, rng: np.random.Generator
+) -> ComplexField:
+    """The complex image, block by block; a block's margin keeps what leaks round its edges out of the image."""
+    H, W = power.shape
     noise = np.float32(10 ** (sensor.nesz_db / 10))
-    for (polarisation, field), rng in zip(list(sigma0.items()), looks, strict=True):
-        seen = ndimage.gaussian_filter(field, IMPULSE_RESPONSE_STD_PX, mode="nearest") + noise
-        sigma0[polarisation] = (seen * speckle((field.shape[0], field.shape[1]), sensor.looks, rng)).astype(np.float32)
-    return sigma0
+    col, row = _place(bright, sensor.gsd_m, look)
+    amplitude = _amplitudes(bright.rcs_m2(cross), sensor.gsd_m, rng)
+    out: ComplexField = np.empty(power.shape, np.complex64)
+    weights = np.zeros((0, 0), np.float32)
+    for top in range(0, H, _BLOCK_PX):
+        for left in range(0, W, _BLOCK_PX):
+            h, w = min(_BLOCK_PX, H - top), min(_BLOCK_PX, W - left)
+            shape = (fft.next_fast_len(h + 2 * _MARGIN_PX), fft.next_fast_len(w + 2 * _MARGIN_PX))
+            r = np.clip(np.arange(shape[0]) + top - _MARGIN_PX, 0, H - 1)
+            c = np.clip(np.arange(shape[1]) + left - _MARGIN_PX, 0, W - 1)
+            if weights.shape != shape:
+                weights = transfer(shape, sensor, look)
+            points = spread(col - (left - _MARGIN_PX), row - (top - _MARGIN_PX), amplitude, shape)
+            block = focus(power[r][:, c] + noise, points, weights, rng)
+            inside = (slice(_MARGIN_PX, _MARGIN_PX + h), slice(_MARGIN_PX, _MARGIN_PX + w))
+            out[top : top + h, left : left + w] = block[inside]
+    return out
+
+
+def _multilooked(
+    power: Field, bright: Scatterers, cross: bool, sensor: Sensor, look: Look, rng: np.random.Generator
+) -> Field:
+    """The intensity of several looks: mean power of ground and scatterers, blurred by the response, and speckle."""
+    col, row = _place(bright, sensor.gsd_m, look)
+    deposit(power, col, row, bright.rcs_m2(cross) / np.float32(sensor.gsd_m**2))
+    mean = filtered(power, intensity_taps(sensor, look)) + np.float32(10 ** (sensor.nesz_db / 10))
+    return mean * speckle((power.shape[0], power.shape[1]), sensor.looks, speckle_taps(sensor, look), rng)
+
+
+class _Patches:
+    """Targets of images of several looks, each focused on a patch of its own, with the spectra of the sizes in use."""
+
+    def __init__(self, sensor: Sensor, look: Look) -> None:
+        self.sensor, self.look = sensor, look
+        self._weights: dict[int, Field] = {}
+
+    def add(self, image: Field, points: Scatterers, cross: bool, rng: np.random.Generator) -> None:
+        """Add a target's intensity with its side lobes, averaged over the product's looks, in place."""
+        H, W = image.shape
+        col, row = _place(points, self.sensor.gsd_m, self.look)
+        reach = int(max(np.ptp(col), np.ptp(row))) + 2 * _MARGIN_PX
+        size = 1 << (reach - 1).bit_length()
+        left, top = round(float(col.mean())) - size // 2, round(float(row.mean())) - size // 2
+        if left + size <= 0 or top + size <= 0 or left >= W or top >= H:
+            return
+        if size not in self._weights:
+            self._weights[size] = transfer((size, size), self.sensor, self.look)
+        looks = max(1, round(self.sensor.looks))
+        seen = np.zeros((size, size), np.float32)
+        for _ in range(looks):
+            amplitude = _amplitudes(points.rcs_m2(cross), self.sensor.gsd_m, rng)
+            field = focus(None, spread(col - left, row - top, amplitude, seen.shape), self._weights[size], rng)
+            seen += np.square(np.abs(field)) / np.float32(looks)
+        r, c = max(0, top), max(0, left)
+        part = image[r : top + size, c : left + size]
+        part += seen[r - top : r - top + part.shape[0], c - left : c - left + part.shape[1]]

@@ -8,28 +8,44 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special, stats
 
-# Full width at half maximum of the intensity impulse response, in pixels, and of a Gaussian per its deviation.
-IMPULSE_RESPONSE_PX = 1.3
-_FWHM_PER_STD = 2.3548
-IMPULSE_RESPONSE_STD_PX = IMPULSE_RESPONSE_PX / _FWHM_PER_STD
-
 _Z_MAX = 6.0
 _KNOTS = 2049
 
 
-def smooth_gaussian(shape: tuple[int, int], std_px: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A standard normal field (H, W), smoothed by a Gaussian of that deviation and scaled back to unit variance."""
+Taps = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Weights of a filter along rows' and columns' axes, an odd number each."""
+
+
+def filtered(field: NDArray[np.float32], taps: Taps) -> NDArray[np.float32]:
+    """A field (H, W) weighted along both axes, edges repeated."""
+    rows, cols = taps
+    r = len(rows) // 2
+    padded = np.pad(field, ((r, r), (0, 0)), mode="edge")
+    out = rows[0] * padded[: field.shape[0]]
+    for k, tap in enumerate(rows[1:], start=1):
+        out += tap * padded[k : k + field.shape[0]]
+    return np.asarray(ndimage.correlate1d(out, cols, axis=1, mode="nearest"), np.float32)
+
+
+def smooth_normal(shape: tuple[int, int], taps: Taps, rng: np.random.Generator) -> NDArray[np.float32]:
+    """White normal noise (H, W), filtered and scaled back to unit variance."""
+    r, c = (len(t) // 2 for t in taps)
+    field = filtered(rng.standard_normal((shape[0] + 2 * r, shape[1] + 2 * c), dtype=np.float32), taps)
+    left = np.sqrt(np.prod([np.square(t).sum(dtype=np.float64) for t in taps]))
+    return np.asarray(field[r : r + shape[0], c : c + shape[1]] * np.float32(1 / left))
+
+
+def gaussian_taps(std_px: float) -> NDArray[np.float32]:
+    """A Gaussian's weights, of sum 1."""
     radius = int(np.ceil(4 * std_px)) if std_px > 0 else 0
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(std_px, 1e-6)) ** 2)
-    taps /= np.sqrt(np.sum(taps**2))
-    field = rng.standard_normal((shape[0] + 2 * radius, shape[1] + 2 * radius), dtype=np.float32)
-    if radius == 0:
-        return field
-    out = np.zeros((shape[0], field.shape[1]), np.float32)
-    for k, tap in enumerate(taps.astype(np.float32)):
-        out += tap * field[k : k + shape[0]]
-    smooth = ndimage.correlate1d(out, taps.astype(np.float32), axis=1, mode="nearest")
-    return np.asarray(smooth[:, radius : radius + shape[1]], np.float32)
+    return np.asarray(taps / taps.sum(), np.float32)
+
+
+def smooth_gaussian(shape: tuple[int, int], std_px: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A standard normal field (H, W), smoothed by a Gaussian of that deviation and scaled back to unit variance."""
+    taps = gaussian_taps(std_px)
+    return smooth_normal(shape, (taps, taps), rng)
 
 
 def gamma_from_normal(normal: NDArray[np.float32], order: float) -> NDArray[np.float32]:
@@ -46,6 +62,13 @@ def gamma_from_normal(normal: NDArray[np.float32], order: float) -> NDArray[np.f
     return np.asarray(quantiles[base] + (position - base) * steps[base], np.float32)
 
 
-def speckle(shape: tuple[int, int], looks: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Speckle (H, W) to multiply with, of mean 1 and that number of looks, correlated like the impulse response."""
-    return gamma_from_normal(smooth_gaussian(shape, IMPULSE_RESPONSE_STD_PX, rng), looks)
+def speckle(shape: tuple[int, int], looks: float, taps: Taps, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Speckle (H, W) to multiply with, of mean 1 and that number of looks, for images of several looks.
+
+    Args:
+        shape: (H, W).
+        looks: Equivalent number of looks.
+        taps: Weights that correlate neighbours, of `response.speckle_taps`.
+        rng: Source of the field.
+    """
+    return gamma_from_normal(smooth_normal(shape, taps, rng), looks)

@@ -9,9 +9,8 @@ from knowlip.simulation.imaging.scatterers import Scatterers
 
 Floats = NDArray[np.float32]
 
-# Level of the whole: with it a block of 15 m x 12 m x 12 m houses on 35 % of the ground, in all directions, has a mean
-# sigma0 of about -2 dB in C band HH at 38 deg, the middle of C-band values of cities; see `backscatter`.
-BUILT_SIGMA0_DB = -2.0
+# Levels are set so that 15 m x 12 m x 12 m houses on 35 % of the ground, in all directions, have a mean sigma0 of about
+# -2 dB at 38 deg, a middle of C-band values of cities; the imaging core scales them to the level it wants.
 # Cross sections in m2 for each m2 of wall (length times height): the dihedral met squarely at tan(incidence) of one,
 # the windows, and the eaves per metre of wall.
 _DIHEDRAL = 6.2
@@ -27,7 +26,6 @@ _SLOPES = ((0.07, 0.75), (0.28, 0.25))
 _TURNED_FLOOR = 0.015
 _STOREY_M = 3.0
 _METAL_GAIN = 2.5
-_BAND_GAIN = {"C": 1.0, "X": 1.12}
 _RAD = np.float32(np.pi / 180)
 _TABLE_DEG = np.arange(0.0, 90.5, 0.5)
 
@@ -92,15 +90,12 @@ def _spread(whose: NDArray[np.intp], counts: NDArray[np.intp]) -> NDArray[np.int
     return np.arange(whose.size) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
-def wall_scatterers(
-    structures: Structures, look: Look, band: str, rng: np.random.Generator, detail_m: float
-) -> list[Scatterers]:
+def wall_scatterers(structures: Structures, look: Look, rng: np.random.Generator, detail_m: float) -> Scatterers:
     """Scatterers of the two walls that each building or stack of containers turns to the radar.
 
     Args:
         structures: All structures; other kinds are passed over.
         look: Geometry of the acquisition.
-        band: "C" or "X".
         rng: Source of the strengths.
         detail_m: Resolution that decides how finely walls are sampled.
 
@@ -109,7 +104,7 @@ def wall_scatterers(
     """
     boxes = structures.take((structures.kind == Kind.BUILDING) | (structures.kind == Kind.CONTAINERS))
     if len(boxes) == 0:
-        return []
+        return Scatterers.join([])
     toward_x, toward_y = -np.float32(look.along_xy[0]), -np.float32(look.along_xy[1])
     axis = boxes.axis_deg * _RAD
     sin, cos = np.sin(axis), np.cos(axis)
@@ -123,9 +118,7 @@ def wall_scatterers(
     run_x, run_y = np.concatenate([cos, sin]), np.concatenate([sin, -cos])
     long, high = np.concatenate([boxes.width_m, boxes.length_m]), np.concatenate([boxes.height_m, boxes.height_m])
     turned = np.arccos(np.minimum(facing, np.float32(1))) / _RAD
-    gain = np.where(boxes.kind == Kind.CONTAINERS, np.float32(_METAL_GAIN), np.float32(1)) * np.float32(
-        _BAND_GAIN[band]
-    )
+    gain = np.where(boxes.kind == Kind.CONTAINERS, np.float32(_METAL_GAIN), np.float32(1))
     area = long * high * np.concatenate([gain, gain])
 
     draws = _Draws(rng)
@@ -162,7 +155,7 @@ def wall_scatterers(
             x[chosen] + off * run_x[chosen], y[chosen] + off * run_y[chosen], up, strong, np.float32(0.1) * strong
         )
     )
-    return out
+    return Scatterers.join(out)
 
 
 def _facades(
