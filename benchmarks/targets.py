@@ -169,7 +169,7 @@ def main() -> int:
     many = 60 if args.quick else 300
 
     real = {cls: real_chips(folder, cls, 10_000 if not args.quick else 120) for cls in TYPES}
-    first = 0.55
+    first = 0.6
     simulated = {
         cls: [simulated_chip(*TYPES[cls], 1000 * i + k, first) for k in range(many)] for i, cls in enumerate(TYPES)
     }
