@@ -239,15 +239,17 @@ def main() -> int:
     figures |= speeds()
     print("\ntype of real chips (mean over types of the share that is right)")
     print(
-        f"  learnt on simulated chips  {figures['accuracy_simulated_to_real']}   on real ones {figures['accuracy_real_to_real']}"
-        f"   chance {figures['chance']}"
+        f"  learnt on simulated chips  {figures['accuracy_simulated_to_real']}   on real ones
+        {figures['accuracy_real_to_real']}" f"   chance {figures['chance']}"
     )
     print(
-        f"  wide or narrow body        {figures['wide_body_simulated_to_real']}   on real ones {figures['wide_body_real_to_real']}   chance 0.5"
+        f"  wide or narrow body        {figures['wide_body_simulated_to_real']}   on real ones
+        {figures['wide_body_real_to_real']}   chance 0.5"
     )
     print(f"real or simulated, by shape: AUC {figures['auc_real_or_simulated']} (0.5: cannot be told apart)")
     print(
-        f"100,000 buildings {figures['walls_100k_ms']} ms, a ship {figures['ship_ms']} ms, an aircraft {figures['aircraft_ms']} ms"
+        f"100,000 buildings {figures['walls_100k_ms']} ms, a ship {figures['ship_ms']} ms, an aircraft
+        {figures['aircraft_ms']} ms"
     )
     print(json.dumps(figures))
     return 0
