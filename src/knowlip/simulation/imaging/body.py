@@ -45,10 +45,12 @@ class Body:
 
     Attributes:
         rng: Source of the strengths.
+        part_spread_db: Deviation between whole parts, of two bodies or two looks; their mean is kept.
         parts: A table (4, n) for each part: metres ahead, right and up, radar cross section in m2.
     """
 
     rng: np.random.Generator
+    part_spread_db: float = 0.0
     parts: list[Array] = field(default_factory=list)
 
     def add(
@@ -64,6 +66,7 @@ class Body:
             *(np.atleast_1d(np.asarray(a, np.float64)) for a in (ahead_m, right_m, up_m))
         )
         share = log_normal(ahead.size, spread_db, self.rng)
+        total_m2 *= float(log_normal(1, self.part_spread_db, self.rng)[0])
         self.parts.append(np.stack([ahead.ravel(), right.ravel(), up.ravel(), total_m2 * share / share.sum()]))
 
     def scatterers(self, target: WorldObject, cross_loss_db: float, cross_spread_db: float = 2.0) -> Scatterers:

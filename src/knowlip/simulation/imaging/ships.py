@@ -25,15 +25,14 @@ HULL_GAIN = 7.0
 _HULL_FLOOR = 0.02
 # So that the median over all aspects, flashes included, is that of the relation.
 _DECK_SHARE = 0.66
-_BAND_GAIN = {"C": 1.0, "X": 1.25, "Ku": 1.5}
+_BAND_GAIN = {"C": 1.0, "X": 1.25, "Ku": 1.6}
 
 
 def median_rcs_m2(length_m: float, band: str = "C") -> float:
     """Median radar cross section of a ship of that length in like polarisation, apart from broadside flashes.
 
-    0.08 L^(7/3) in C band HH. The steps to X and Ku band, 1 dB each, are this project's assumption, after the weak
-    growth with frequency (square root) of Skolnik's formula for grazing angles. The published growth with incidence is
-    left out.
+    0.08 L^(7/3) in C band HH. The steps to X and Ku band, 1 and 2 dB, are this project's assumption, after the weak
+    growth with frequency (square root) of Skolnik's formula for grazing angles. No growth with incidence is modelled.
 
     Source: Vachon, Campbell, Bjerkelund, Dobson & Rey 1997, "Ship detection by the RADARSAT SAR: validation of
     detection model predictions", Canadian Journal of Remote Sensing 23(1).

@@ -1,7 +1,6 @@
-"""Buildings, tanks, masts, bridges and rails as point scatterers, a whole city at once.
+"""Tanks, masts, bridges and rails as point scatterers, all at once.
 
-Levels in m2 are this project's assumption where no source is named; those of walls are tied to the mean sigma0 of a
-dense city, `walls.BUILT_SIGMA0_DB`, and the imaging core may scale them to the level it wants.
+Levels in m2 are this project's assumption, orders of magnitude after what such things look like beside ships.
 """
 
 import numpy as np
@@ -145,26 +144,23 @@ def _rails(rails: Structures, look: Look, rng: np.random.Generator, detail_m: fl
 
 
 def fixture_scatterers(structures: Structures, look: Look, rng: np.random.Generator, detail_m: float) -> Scatterers:
-    """Everything built but buildings and containers, as the radar meets it.
+    """Tanks, chimneys, pylons, cranes, bridges and rails, as the radar meets them.
 
     Args:
-        structures: What stands on the ground; heights count from the ground at each place.
+        structures: What stands on the ground; buildings and containers are passed over (see `walls`).
         look: Geometry of the acquisition.
         rng: Source of the strengths.
-        detail_m: Resolution of the image, the distance between scatterers.
+        detail_m: Resolution of the image, which decides how finely things are sampled.
 
     Returns:
-        Scatterers of all kinds; the triple bounce under bridges has heights below zero.
+        Scatterers of all kinds in square metres; the triple bounce under bridges has heights below zero.
     """
-    parts: list[Scatterers] = []
-    chosen = {kind: structures.take(structures.kind == kind) for kind in Kind}
-    if len(chosen[Kind.TANK]):
-        parts += _tanks(chosen[Kind.TANK], look, rng, detail_m)
-    for kind in _MAST_FOOT_M2:
+    chosen = {kind: structures.take(structures.kind == kind) for kind in (*_MAST_FOOT_M2, *_OTHERS)}
+    parts = [p for kind in _MAST_FOOT_M2 if len(chosen[kind]) for p in _masts(kind, chosen[kind], rng, detail_m)]
+    for kind, made in _OTHERS.items():
         if len(chosen[kind]):
-            parts += _masts(kind, chosen[kind], rng, detail_m)
-    if len(chosen[Kind.BRIDGE]):
-        parts += _bridges(chosen[Kind.BRIDGE], look, rng, detail_m)
-    if len(chosen[Kind.RAIL]):
-        parts += _rails(chosen[Kind.RAIL], look, rng, detail_m)
+            parts += made(chosen[kind], look, rng, detail_m)
     return Scatterers.join(parts)
+
+
+_OTHERS = {Kind.TANK: _tanks, Kind.BRIDGE: _bridges, Kind.RAIL: _rails}

@@ -9,9 +9,10 @@ from knowlip.simulation.imaging.scatterers import Scatterers
 
 Floats = NDArray[np.float32]
 
-# Cross sections relative to each other; the caller scales them all to the mean of built-up land. In m2 for each m2 of
-# wall (length times height): the dihedral met squarely at tan(incidence) of one, the windows, and the eaves per metre
-# of wall.
+# Levels are set so that 15 m x 12 m x 12 m houses on 35 % of the ground, in all directions, have a mean sigma0 of about
+# -2 dB at 38 deg, a middle of C-band values of cities; the imaging core scales them to the level it wants.
+# Cross sections in m2 for each m2 of wall (length times height): the dihedral met squarely at tan(incidence) of one,
+# the windows, and the eaves per metre of wall.
 _DIHEDRAL = 6.2
 _FACADE = 0.5
 _EAVES = 0.3
