@@ -238,19 +238,17 @@ def main() -> int:
     }
     figures |= speeds()
     print("\ntype of real chips (mean over types of the share that is right)")
-    print(
-        f"  learnt on simulated chips  {figures['accuracy_simulated_to_real']}   on real ones
-        {figures['accuracy_real_to_real']}" f"   chance {figures['chance']}"
-    )
-    print(
-        f"  wide or narrow body        {figures['wide_body_simulated_to_real']}   on real ones
-        {figures['wide_body_real_to_real']}   chance 0.5"
-    )
+    for label, key, chance in (
+        ("type", "accuracy", figures["chance"]),
+        ("wide or narrow body", "wide_body", 0.5),
+    ):
+        learnt = f"learnt on simulated chips {figures[f'{key}_simulated_to_real']}"
+        print(f"  {label:20} {learnt}, on real ones {figures[f'{key}_real_to_real']}, chance {chance}")
     print(f"real or simulated, by shape: AUC {figures['auc_real_or_simulated']} (0.5: cannot be told apart)")
-    print(
-        f"100,000 buildings {figures['walls_100k_ms']} ms, a ship {figures['ship_ms']} ms, an aircraft
-        {figures['aircraft_ms']} ms"
+    times = ", ".join(
+        f"{key.removesuffix('_ms')} {figures[key]} ms" for key in ("walls_100k_ms", "ship_ms", "aircraft_ms")
     )
+    print(f"time of scatterers: {times}")
     print(json.dumps(figures))
     return 0
 
