@@ -16,8 +16,9 @@ Field = NDArray[np.float32]
 
 # Of built-up land's mean backscatter, the part that roofs, yards and streets scatter from where they lie; walls and
 # corners return the rest. This project's assumption, between the 0.2-0.5 of decompositions of built-up C-band scenes
-# (Yamaguchi et al. 2011, "Four-component scattering power decomposition with rotation", IEEE TGRS 49(6)). Corners return
-# little in cross polarisation; its share is what makes 10 m scenes as spiky as Sentinel-1's (benchmarks/realism.py).
+# (Yamaguchi et al. 2011, "Four-component scattering power decomposition with rotation", IEEE TGRS 49(6)). Corners
+# return little in cross polarisation; its share is what makes 10 m scenes as spiky as Sentinel-1's
+# (benchmarks/realism.py).
 DIFFUSE_SHARE, DIFFUSE_SHARE_CROSS = 0.35, 0.6
 _URBAN = (Zone.RESIDENTIAL_DENSE, Zone.RESIDENTIAL_SPARSE, Zone.COMMERCIAL, Zone.INDUSTRIAL, Zone.PORT)
 _SAMPLE = 1000
