@@ -11,8 +11,8 @@ Where the levels come from, in dB at 38 degrees of incidence:
 - Cross polarisation in C band of farmland and building: measured against woodland on Sentinel-1 scenes of the
   development places of benchmarks/realism.py, with -14 dB for woodland. Fields lie 6 dB below woods there, which is the
   lower half of the -15 to -22 dB that fields run through in a year; built-up land with its streets equals woods.
-- Building: the mean over built-up land with its double bounces. C band, like polarisation, is typical of Sentinel-1 over
-  cities; X and Ku band are this project's, half a dB up in each step.
+- Building: the mean over built-up land with its double bounces. C band, like polarisation, is typical of Sentinel-1
+  over cities; X and Ku band are this project's, half a dB up in each step.
 - Water: `sea` at a wind of 5 m/s, seen at 45 degrees to the wind.
 
 The fall with incidence is cos(incidence)^p. It gives woodland -0.06 and farmland -0.11 dB per degree, within what
