@@ -43,6 +43,7 @@ MERCATOR = 1 / np.cos(np.deg2rad(REAL_LATITUDE_DEG))
 CLIPPED = 0.01
 GOAL, GOAL_AUC = 0.25, 0.80
 MAX_PATCHES = 400
+FEWEST = 8
 OBJECT_MARGIN_M = 60.0
 PRODUCT_TURN_DEG = 12.0
 
@@ -59,12 +60,14 @@ class Product:
     look_azimuth_deg: float
 
 
-# a coast with hills seen from the east on a descending pass, and a plain seen from the west on an ascending one
+# a coast with hills on a descending pass and a plain on an ascending one, as the real ones, and the other way round
+_COAST, _PLAIN = ("Los Angeles", "San Francisco", "Seattle"), ("Houston", "Denver", "St. Louis")
 PRODUCTS = (
-    Product(("Los Angeles", "San Francisco", "Seattle"), 38.0, 282.0),
-    Product(("Houston", "Denver", "St. Louis"), 38.0, 79.0),
+    Product(_COAST, 38.0, 282.0),
+    Product(_PLAIN, 38.0, 79.0),
+    Product(_COAST, 35.0, 79.0),
+    Product(_PLAIN, 42.0, 282.0),
 )
-SCENES_PER_CITY = 2
 
 
 @dataclass(frozen=True)
@@ -182,11 +185,9 @@ def simulated_patches(quick: bool) -> dict[str, Patches]:
     """Patches by class, each product on a scale of its own that clips a hundredth of its pixels."""
     lists: dict[str, list] = {c: [] for c in CLASSES}
     number = 0
-    for product in PRODUCTS:
-        scenes = []
-        for city in product.cities:
-            for index in range(1 if quick else SCENES_PER_CITY):
-                scenes.append(simulated_scene(city, product, 640 if quick else 1024, 100 * index))
+    for index, product in enumerate(PRODUCTS[:2] if quick else PRODUCTS):
+        size_px = 640 if quick else 1024
+        scenes = [simulated_scene(city, product, size_px, 100 * index) for city in product.cities]
         full = np.quantile(np.concatenate([s[::4, ::4].ravel() for s, _ in scenes]), 1 - CLIPPED)
         for image, masks in scenes:
             cut(np.clip(image * (255 / full), 0, 255).astype(np.uint8), masks, number, lists)
@@ -194,13 +195,13 @@ def simulated_patches(quick: bool) -> dict[str, Patches]:
     return gathered(lists, MAX_PATCHES)
 
 
-def told_apart(real: Patches, simulated: Patches) -> float:
+def told_apart(real: Patches, simulated: Patches) -> float | None:
     """Area under the curve of a random forest that tells simulated from real patches of scenes it has not seen."""
     x = np.array([described(p) for p in (*real.pixels, *simulated.pixels)])
     y = np.repeat([0, 1], [len(real.pixels), len(simulated.pixels)])
     groups = np.concatenate([real.scene, 10_000 + simulated.scene])
     if min(len(set(real.scene.tolist())), len(set(simulated.scene.tolist()))) < 2:
-        return float("nan")
+        return None
     score = np.full(len(y), np.nan)
     folds = GroupKFold(n_splits=min(4, len(set(groups.tolist()))), shuffle=True, random_state=0)
     for train, test in folds.split(x, y, groups):
@@ -209,7 +210,7 @@ def told_apart(real: Patches, simulated: Patches) -> float:
         forest = RandomForestClassifier(200, min_samples_leaf=3, class_weight="balanced", random_state=0)
         score[test] = forest.fit(x[train], y[train]).predict_proba(x[test])[:, 1]
     seen = np.isfinite(score)
-    return float(roc_auc_score(y[seen], score[seen])) if len(set(y[seen].tolist())) == 2 else float("nan")
+    return float(roc_auc_score(y[seen], score[seen])) if len(set(y[seen].tolist())) == 2 else None
 
 
 def compare(real: Patches, simulated: Patches) -> dict[str, float]:
@@ -255,6 +256,26 @@ def write_figure(path: Path, real: dict[str, Patches], simulated: dict[str, Patc
     figure.savefig(path, dpi=90)
 
 
+def table(title: str, real: dict[str, Patches], other: dict[str, Patches]) -> dict[str, object]:
+    """Print the differences of all classes and figures; give them with the classifier's."""
+    enough = {c: min(len(real[c].pixels), len(other[c].pixels)) >= FEWEST for c in CLASSES}
+    differences = {c: compare(real[c], other[c]) if enough[c] else None for c in CLASSES}
+    areas = {c: told_apart(real[c], other[c]) if enough[c] else None for c in CLASSES}
+    print(f"\n{title}: difference / deviation of real".ljust(70) + "".join(c.rjust(12) for c in CLASSES))
+    for feature in FEATURES:
+        print(
+            feature.ljust(69)
+            + "".join(f"{d[feature]:12.2f}" if (d := differences[c]) else "-".rjust(12) for c in CLASSES)
+        )
+    print(
+        "told apart, area under curve".ljust(69)
+        + "".join(f"{a:12.2f}" if (a := areas[c]) else "-".rjust(12) for c in CLASSES)
+    )
+    counts = (f"{len(real[c].pixels)}/{len(other[c].pixels)}" for c in CLASSES)
+    print("patches".ljust(69) + "".join(n.rjust(12) for n in counts))
+    return {"difference": differences, "auc": areas}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Realism of simulated 10 m scenes against Sentinel-1.")
     parser.add_argument("--quick", action="store_true", help="fewer scenes, within a minute")
@@ -273,19 +294,9 @@ def main() -> int:
 
     figures: dict[str, object] = {"goal": GOAL, "goal_auc": GOAL_AUC}
     for place, patches in real.items():
-        print(f"\n{place}: (simulated - real) / deviation of real".ljust(60) + "".join(c.rjust(12) for c in CLASSES))
-        by_class, aucs = {}, {}
-        for name in CLASSES:
-            few = min(len(patches[name].pixels), len(simulated[name].pixels)) < 8
-            by_class[name] = None if few else compare(patches[name], simulated[name])
-            aucs[name] = None if few else told_apart(patches[name], simulated[name])
-        for feature in FEATURES:
-            cells = (by_class[c][feature] if by_class[c] else float("nan") for c in CLASSES)
-            print(feature.ljust(59) + "".join(f"{v:12.2f}" for v in cells))
-        print("told apart (area under curve)".ljust(59) + "".join(f"{aucs[c] or float('nan'):12.2f}" for c in CLASSES))
-        counts = [f"{len(patches[c].pixels)}/{len(simulated[c].pixels)}" for c in CLASSES]
-        print("patches, real/simulated".ljust(59) + "".join(n.rjust(12) for n in counts))
-        figures[place.replace(" ", "_")] = {"difference": by_class, "auc": aucs}
+        figures[place.replace(" ", "_")] = table(f"simulated against real, {place}", patches, simulated)
+    # how far the real ones differ among themselves, the least that can be asked
+    figures["real_places"] = table("real, held out against development", real["development"], real["held out"])
     dev = real["development"]
     figures["speckle_real"] = {c: speckle_of(dev[c]) for c in CLASSES if len(dev[c].pixels) >= 8}
     figures["speckle_simulated"] = {c: speckle_of(simulated[c]) for c in CLASSES if len(simulated[c].pixels) >= 8}

@@ -94,12 +94,13 @@ def ground_texture(
     fine = _by_class({c: t.fine_db * pixel for c, t in CLASS_TEXTURE.items()})
     slow = _by_class({c: t.slow_db for c, t in CLASS_TEXTURE.items()})
     between = _by_class({c: t.parcel_db for c, t in CLASS_TEXTURE.items()})
-    half_variance = np.float32(0.5) * (fine**2 + slow**2 + between**2)
-
     total = _fine(shape, gsd_m, rng)
     slowly = spline_noise(shape, gsd_m, SLOW_M, rng, octaves=3)
     # a scene smaller than the variation would be brighter or darker as a whole
-    slowly -= slowly.mean(dtype=np.float64).astype(np.float32)
+    slowly -= np.float32(slowly.mean(dtype=np.float64))
+    varied = np.float32(np.mean(np.square(slowly[::4, ::4]), dtype=np.float64))
+    half_variance = np.float32(0.5) * (fine**2 + slow**2 * varied + between**2)
+
     normals = rng.standard_normal(_NORMALS, dtype=np.float32)
     for r in range(0, shape[0], _ROWS):
         rows = slice(r, r + _ROWS)
