@@ -7,8 +7,8 @@ Simulated: the same types parked on an apron, imaged by the gaofen3-sl preset at
 random, cut to each aircraft's own box. The same figures are measured on both, after each chip is divided by its 99.5th
 percentile. For each type the table gives the real and the simulated median and their difference in standard deviations
 of the real chips. A classifier of the figures then learns on simulated chips alone and is asked for the type of the
-real ones; the same one learnt on the first half of the real chips (by file order, as neighbours show the same aircraft) and
-asked for the second half says what these figures can give at best, and chance is one in six.
+real ones; the same one learnt on the first half of the real chips (by file order, as neighbours show the same aircraft)
+and asked for the second half says what these figures can give at best, and chance is one in six.
 
 The chips' pixel spacing is not documented. It is taken as the one number that makes the median long side of all chips,
 real and simulated, agree. Last comes speed: 100,000 buildings, and one ship and one aircraft.

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from knowlip.simulation.ground import Kind, Structures
+from knowlip.simulation.ground import Kind, LandCover, Structures, World, Zone
+from knowlip.simulation.imaging import image_world
 from knowlip.simulation.imaging.geometry import look_of
 from knowlip.simulation.imaging.structures import fixture_scatterers
 from knowlip.simulation.imaging.walls import cross_share, dihedral_law, wall_scatterers
@@ -123,3 +124,18 @@ def test_lines_are_bright_where_they_cross_the_look(kind, width):
 def test_nothing_built_gives_no_scatterers():
     assert len(wall_scatterers(Structures.join([]), LOOK, np.random.default_rng(0), 1.0)) == 0
     assert len(fixture_scatterers(Structures.join([]), LOOK, np.random.default_rng(0), 1.0)) == 0
+
+
+def test_the_image_shows_all_three_lines_of_a_bridge():
+    sensor = find_sensor("gaofen3-sl")
+    n, height = 400, 14.0
+    water, flat = np.full((n, n), LandCover.WATER, np.uint8), np.zeros((n, n), np.float32)
+    zone, parcel = np.full((n, n), Zone.WATER, np.uint8), np.zeros((n, n), np.int32)
+    at = np.full(1, n * sensor.gsd_m / 2, np.float32)
+    bridge = Structures(np.array([Kind.BRIDGE], np.uint8), at, at, at * 2, at * 0 + 10, at * 0 + height, at * 0)
+    world = World(water, zone, parcel, flat, flat, bridge, (), 4.0, 0.0, sensor.gsd_m)
+    profile = image_world(world, sensor, INCIDENCE_DEG, 90.0, 1).sigma0["HH"].mean(0)
+    apart = height / np.tan(np.deg2rad(INCIDENCE_DEG))
+    for line in (-apart, 0.0, apart):
+        column = round((float(at[0]) - 5 + line) / sensor.gsd_m)
+        assert profile[column - 2 : column + 3].max() > 20 * np.median(profile)
