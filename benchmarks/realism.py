@@ -4,8 +4,9 @@
 
 Real: Sentinel-1 IW GRD scenes, VH, 8-bit amplitude with one scale for each product, masked by the optical picture of
 the same ground. Simulated: scenes of the sentinel1-iw preset, resampled to the same ground spacing and scaled the same
-way, masked by their own truth. Patches lie wholly inside a class. For each class and figure the table gives the difference of
-the means in standard deviations of the real patches, and how well a classifier tells real from simulated patches.
+way, masked by their own truth. Patches lie wholly inside a class. For each class and figure the table gives the
+difference of the means in standard deviations of the real patches, and how well a classifier tells real from simulated
+patches.
 
 Scenes west of Los Angeles' middle and north of San Antonio's are the development places that the simulator may be
 adjusted by; the others are held out.
@@ -19,6 +20,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -37,10 +39,12 @@ from realism_features import FEATURES, compared, described
 from realism_masks import CLASSES, PATCH_PX, PURE, optical_masks
 
 REAL_LATITUDE_DEG = 32.0
+MERCATOR = 1 / np.cos(np.deg2rad(REAL_LATITUDE_DEG))
 CLIPPED = 0.01
 GOAL, GOAL_AUC = 0.25, 0.80
 MAX_PATCHES = 400
 OBJECT_MARGIN_M = 60.0
+PRODUCT_TURN_DEG = 12.0
 
 Amplitude = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -129,6 +133,27 @@ def true_masks(world: World) -> dict[str, NDArray[np.bool_]]:
     }
 
 
+def to_mercator(image: NDArray[Any], columns: int) -> NDArray[Any]:
+    """The nearest pixels on a grid of 10 Mercator metres, which are fewer on the ground."""
+    return ndimage.zoom(image, (MERCATOR, columns / image.shape[1]), order=0)
+
+
+def as_mapped(amplitude: Amplitude) -> Amplitude:
+    """What mapping did to the real scenes, so far as their spectrum tells; their history is not told.
+
+    A product that lies askew is geocoded bilinearly to a grid in degrees, whose pixels are narrower than high, and that
+    goes to Mercator by the nearest pixel, which repeats some rows. The product's turn is imitated by letting each pixel
+    of the grid lie between two rows as it would.
+    """
+    columns = round(amplitude.shape[1] * MERCATOR)
+    rows = np.arange(amplitude.shape[0], dtype=np.float32)[:, None]
+    cols = np.arange(columns, dtype=np.float32)[None, :] / np.float32(MERCATOR)
+    turn = np.deg2rad(PRODUCT_TURN_DEG)
+    down = rows + (cols * np.float32(np.sin(turn)) - rows * np.float32(1 - np.cos(turn))) % 1
+    geocoded = ndimage.map_coordinates(amplitude, np.broadcast_arrays(down, cols), order=1, mode="nearest")
+    return to_mercator(geocoded, columns)
+
+
 def near_objects(world: World, offsets_xy_m: NDArray[np.float64]) -> Mask:
     """Ships where they are and where they appear, with a margin: the optical masks leave out what is on the water."""
     out = np.zeros(world.landcover.shape, bool)
@@ -144,14 +169,12 @@ def near_objects(world: World, offsets_xy_m: NDArray[np.float64]) -> Mask:
 def simulated_scene(city: str, product: Product, size_px: int, seed: int) -> tuple[Amplitude, dict[str, Mask]]:
     """VH amplitude on the real scenes' ground spacing, with masks."""
     sensor = find_sensor("sentinel1-iw")
-    zoom = 1 / np.cos(np.deg2rad(REAL_LATITUDE_DEG))
     world = make_world(find_city(city), (size_px, size_px), sensor.gsd_m, seed)
     made = image_world(world, sensor, product.incidence_deg, product.look_azimuth_deg, seed)
-    # Mercator's 10 m are fewer metres on the ground; resampled bilinearly as geocoding does
-    image = ndimage.zoom(np.sqrt(made.sigma0["VH"]), zoom, order=1)
+    image = as_mapped(np.sqrt(made.sigma0["VH"]))
     true = true_masks(world)
     true["water"] &= ~near_objects(world, made.offsets_xy_m)
-    masks = {n: ndimage.zoom(m.astype(np.uint8), zoom, order=0) > 0 for n, m in true.items()}
+    masks = {n: to_mercator(m.astype(np.uint8), image.shape[1]) > 0 for n, m in true.items()}
     return image, masks
 
 

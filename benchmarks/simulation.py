@@ -4,7 +4,8 @@
 
 The easy simulator colours a land-cover map with one mean level a class, blurs it and multiplies gamma speckle on: no
 heights, no walls, no scatterers. Both start from the same worlds' class maps; ours is timed with the making of the
-world, the easy one without. Two processes each, as on two cores; scenes are not written. The last line is a JSON object.
+world, the easy one without. Two processes each, as on two cores; scenes are not written. The last line is a JSON
+object.
 """
 
 from __future__ import annotations
@@ -85,18 +86,16 @@ def main() -> None:
     size = 512 if quick else parser.parse_args().size
     few, many = (4, 8) if quick else (8, 24)
     figures: dict[str, float] = {}
-    print(
-        f"{'pixel':6} {'ours MP/s':>10} {'easy MP/s':>10} {'ratio':>6} {'MiB, ' + str(few):>10} {'MiB, ' + str(many):>10}"
-    )
+    columns = ("ours MP/s", "easy MP/s", "ratio", f"MiB, {few}", f"MiB, {many}")
+    print("pixel " + " ".join(f"{c:>10}" for c in columns))
     for label, name in SENSORS.items():
         sensor = find_sensor(name)
         timed = partial(run, sensor=sensor, size=size)
         _, memory_few = timed(ours, scenes=few)
         speed, memory_many = timed(ours, scenes=many)
         easy_speed, _ = timed(easy, scenes=few)
-        print(
-            f"{label:6} {speed:10.2f} {easy_speed:10.2f} {speed / easy_speed:6.2f} {memory_few:10.0f} {memory_many:10.0f}"
-        )
+        values = (speed, easy_speed, speed / easy_speed, memory_few, memory_many)
+        print(f"{label:5} " + " ".join(f"{v:10.2f}" for v in values))
         key = label.replace(" ", "")
         figures |= {
             f"mp_per_s_{key}": round(speed, 2),

@@ -155,7 +155,7 @@ def speeds() -> dict[str, float]:
     work = {
         "walls_100k_ms": lambda: wall_scatterers(city, look, rng, 10.0),
         "ship_ms": lambda: ship_scatterers(ship, look, "C", rng),
-        "aircraft_ms": lambda: aircraft_scatterers(plane, look, "C", rng),
+        "aircraft_ms": lambda: aircraft_scatterers(plane, look, rng),
     }
     out = {}
     for name, run in work.items():
@@ -240,12 +240,17 @@ def main() -> int:
     }
     figures |= speeds()
     print("\ntype of real chips (mean over types of the share that is right)")
-    for name, label in (("accuracy", "one of six"), ("wide_body", "wide or narrow")):
-        across_to, within_real = figures[f"{name}_simulated_to_real"], figures[f"{name}_real_to_real"]
-        print(f"  {label:15s} learnt on simulated chips {across_to}, on real ones {within_real}")
+    for label, key, chance in (
+        ("type", "accuracy", figures["chance"]),
+        ("wide or narrow body", "wide_body", 0.5),
+    ):
+        learnt = f"learnt on simulated chips {figures[f'{key}_simulated_to_real']}"
+        print(f"  {label:20} {learnt}, on real ones {figures[f'{key}_real_to_real']}, chance {chance}")
     print(f"real or simulated, by shape: AUC {figures['auc_real_or_simulated']} (0.5: cannot be told apart)")
-    for name in ("walls_100k_ms", "ship_ms", "aircraft_ms"):
-        print(f"{name:15s} {figures[name]}")
+    times = ", ".join(
+        f"{key.removesuffix('_ms')} {figures[key]} ms" for key in ("walls_100k_ms", "ship_ms", "aircraft_ms")
+    )
+    print(f"time of scatterers: {times}")
     print(json.dumps(figures))
     return 0
 

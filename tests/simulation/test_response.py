@@ -6,7 +6,7 @@ from scipy import stats
 from scipy.signal import windows
 
 from knowlip.simulation.imaging.geometry import look_of
-from knowlip.simulation.imaging.response import focus, spread, transfer
+from knowlip.simulation.imaging.response import focus, focus_points, spread, transfer
 from knowlip.simulation.sensors import RECTANGULAR, SENSORS, hamming, taylor
 
 SINGLE_LOOK = [s for s in SENSORS.values() if s.looks == 1]
@@ -44,7 +44,7 @@ def width_and_side_lobe(along, power):
 def test_point_target_has_the_width_and_side_lobes_of_the_window(sensor, place, cut):
     look = look_of(sensor, 35.0, 78.0)
     one = spread(np.array([place[0]]), np.array([place[1]]), np.ones(1, np.complex64), (SIZE, SIZE))
-    image = focus(None, one, transfer((SIZE, SIZE), sensor, look), np.random.default_rng(0))
+    image = focus_points(one, transfer((SIZE, SIZE), sensor, look))
     direction = look.along_xy if cut == "range" else look.flight_xy
     resolution_px = (sensor.range_resolution_m if cut == "range" else sensor.azimuth_resolution_m) / sensor.gsd_m
     along, power = fine_cut(image, place, direction, 0.02 * resolution_px, 8 * resolution_px)
@@ -81,7 +81,9 @@ def test_known_widths_and_side_lobes():
 def test_single_look_intensity_is_exponential_and_of_one_look(sensor):
     look = look_of(sensor, 35.0, 101.0)
     power = np.full((768, 768), 0.25, np.float32)
-    field = focus(power, None, transfer(power.shape, sensor, look), np.random.default_rng(3))
+    field = focus(
+        power, np.zeros(power.shape, np.complex64), transfer(power.shape, sensor, look), np.random.default_rng(3)
+    )
     intensity = np.abs(field) ** 2
     assert intensity.mean() == pytest.approx(0.25, rel=0.02)
     assert intensity.mean() ** 2 / intensity.var() == pytest.approx(1.0, rel=0.05)
@@ -100,7 +102,7 @@ def test_scatterers_keep_their_energy_wherever_they_lie():
     rng = np.random.default_rng(1)
     for _ in range(20):
         col, row = rng.uniform(60, 130, (2, 1))
-        image = focus(None, spread(col, row, np.full(1, 3 + 4j, np.complex64), (SIZE, SIZE)), weights, rng)
+        image = focus_points(spread(col, row, np.full(1, 3 + 4j, np.complex64), (SIZE, SIZE)), weights)
         assert np.sum(np.abs(image) ** 2) == pytest.approx(25.0, rel=0.02)
 
 
@@ -110,7 +112,7 @@ def test_two_scatterers_a_resolution_and_a_half_apart_are_told_apart():
     apart = 1.5 * sensor.range_resolution_m / sensor.gsd_m
     places = np.array([90.0, 90.0 + apart])
     field = spread(places, np.full(2, 96.0), np.array([1, 1j], np.complex64), (SIZE, SIZE))
-    image = focus(None, field, transfer((SIZE, SIZE), sensor, look), np.random.default_rng(0))
+    image = focus_points(field, transfer((SIZE, SIZE), sensor, look))
     along, power = fine_cut(image, (90.0 + apart / 2, 96.0), (1.0, 0.0), 0.05, 2 * apart)
     middle = power[np.abs(along).argmin()]
     assert middle < 0.7 * min(power[along < 0].max(), power[along > 0].max())

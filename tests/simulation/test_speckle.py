@@ -32,7 +32,8 @@ def test_speckle_of_several_looks_is_correlated_like_focused_looks_that_are_aver
     look = look_of(sensor, 38.0, 90.0)
     shape, rng = (512, 512), np.random.default_rng(3)
     weights, flat = transfer(shape, sensor, look), np.ones(shape, np.float32)
-    focused = sum(np.abs(focus(flat, None, weights, rng)) ** 2 for _ in range(4)) / 4
+    none = np.zeros(shape, np.complex64)
+    focused = sum(np.abs(focus(flat, none, weights, rng)) ** 2 for _ in range(4)) / 4
     drawn = speckle(shape, 4.0, speckle_taps(sensor, look), rng)
     assert lag_correlations(drawn, axis) == pytest.approx(lag_correlations(focused, axis), abs=0.08)
 

@@ -124,9 +124,9 @@ class Sensor:
 # ESA, Sentinel-1 Product Specification (S1-RS-MDA-52-7441) and SAR User Guide: IW GRDH has 20.4 x 22.5 m of resolution
 # (mean of the swaths) at 10 m spacing, 5 x 1 looks with an ENL of 4.4, 29.1-46.0 deg, NESZ no worse than -22 dB, total
 # azimuth ambiguity below -22 dB; orbit 693 km, 98.18 deg. The annotation of a product gives the PRF (1452-1717 Hz), the
-# window (Hamming, 0.70-0.75) and the noise: -22.6 to -29.9 dB over the swath, on average -26.1. Neighbours in real
-# products are a little less correlated than these resolutions make them: after the same geocoding, calm water agrees with
-# 18 m in both directions (benchmarks/realism.py), which is taken.
+# window (Hamming, 0.70-0.75) and the noise: -22.6 to -29.9 dB over the swath, on average -26.1. Speckle of real
+# products is a little finer in azimuth and of more looks than specified: after the same mapping, calm water, fields and
+# woods agree with 20.4 m and 4.9 looks (benchmarks/realism.py), and those are taken.
 _SENTINEL1_IW = Sensor(
     name="sentinel1-iw",
     platform="sentinel-1",
@@ -135,10 +135,10 @@ _SENTINEL1_IW = Sensor(
     polarisations=("VV", "VH"),
     mode="IW",
     product_type="GRDH",
-    range_resolution_m=18.0,
-    azimuth_resolution_m=18.0,
+    range_resolution_m=20.4,
+    azimuth_resolution_m=20.4,
     gsd_m=10.0,
-    looks=4.4,
+    looks=4.9,
     incidence_range_deg=(29.1, 46.0),
     nesz_db=-26.1,
     look_sides=("right",),
@@ -150,9 +150,9 @@ _SENTINEL1_IW = Sensor(
     inclination_deg=98.18,
 )
 # Zhang Q., "System design and key technologies of the GF-3 satellite", Acta Geodaetica et Cartographica Sinica 46(3),
-# 2017, and Racurs, "GaoFen-3 SAR data processing", table 2: C band, 755 km orbit; sliding spotlight of 1 m and ultra-fine
-# stripmap (UFS) of 3 m, 20-50 deg, 1 x 1 looks; fine stripmap II (FSII) of 10 m, 19-50 deg, 1 x 2 looks. Noise, window,
-# PRF and ambiguity level are assumed after the requirements that these papers give in words.
+# 2017, and Racurs, "GaoFen-3 SAR data processing", table 2: C band, 755 km orbit; sliding spotlight of 1 m and
+# ultra-fine stripmap (UFS) of 3 m, 20-50 deg, 1 x 1 looks; fine stripmap II (FSII) of 10 m, 19-50 deg, 1 x 2 looks.
+# Noise, window, PRF and ambiguity level are assumed after the requirements that these papers give in words.
 _GAOFEN3_FSII = Sensor(
     name="gaofen3-fsii",
     platform="gaofen-3",

@@ -260,13 +260,12 @@ def _gear(body: Body, seen: _Seen) -> None:
     body.add(seen.ahead(np.array([0.11, 0.115])), 0.0, 0.3, 0.05 * base, 3.0)
 
 
-def aircraft_scatterers(aircraft: WorldObject, look: Look, band: str, rng: np.random.Generator) -> Scatterers:
+def aircraft_scatterers(aircraft: WorldObject, look: Look, rng: np.random.Generator) -> Scatterers:
     """A parked aircraft as the radar meets it.
 
     Args:
         aircraft: The aircraft; an unknown subtype takes the shape of a type of its length.
         look: Geometry of the acquisition.
-        band: Any; the values are the same in all.
         rng: Source of the strengths.
 
     Returns:

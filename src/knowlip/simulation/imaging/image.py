@@ -1,9 +1,9 @@
 """What a radar sees of the ground: from a world to the backscatter of each polarisation.
 
-The ground's mean power goes through the geometry (slopes, layover, shadow), discrete scatterers are added at their places
-between pixels, and the system's response with its speckle turns both into an image. Images of one look are focused as a
-complex field, from which speckle, side lobes and resolution follow; images of several looks are made from their mean
-intensity and a speckle field of the product's looks and correlation, and only ships are focused one by one.
+The ground's mean power goes through the geometry (slopes, layover, shadow), discrete scatterers are added at their
+places between pixels, and the system's response with its speckle turns both into an image. Images of one look are
+focused as a complex field, from which speckle, side lobes and resolution follow; images of several looks are made from
+their mean intensity and a speckle field of the product's looks and correlation, and only ships are focused one by one.
 """
 
 from collections.abc import Mapping
@@ -20,6 +20,7 @@ from knowlip.simulation.imaging.reflectivity import ground_power, wall_gain
 from knowlip.simulation.imaging.response import (
     ComplexField,
     focus,
+    focus_points,
     intensity_taps,
     speckle_taps,
     spread,
@@ -105,31 +106,29 @@ def image_world(
         structures = _visible(structures, world.terrain_m, ray, sensor.gsd_m)
     offsets, targets = _targets(world.objects, sensor, look, ships)
 
+    several = sensor.looks > 1
     ghosts = _ghosts(targets, sensor, look)
-    if sensor.looks > 1:
-        render = _Patches(sensor, look)
-        bright = Scatterers.join([structures, *ghosts])
-    else:
-        bright = Scatterers.join([structures, *targets, *ghosts])
-
+    bright = Scatterers.join([structures, *ghosts] if several else [structures, *targets, *ghosts])
     sigma0: dict[str, Field] = {}
     fields: dict[str, ComplexField] = {}
     for (polarisation, field), rng in zip(power.items(), looks, strict=True):
         cross = polarisation[0] != polarisation[1]
         field = _with_ghosts(field, sensor, look)
-        if sensor.looks > 1:
+        if several:
             sigma0[polarisation] = _multilooked(field, bright, cross, sensor, look, rng)
-            for points in targets:
-                render.add(sigma0[polarisation], points, cross, rng)
         else:
             fields[polarisation] = _focused(field, bright, cross, sensor, look, rng)
             sigma0[polarisation] = np.square(np.abs(fields[polarisation]))
+    if several:
+        _add_targets(sigma0, targets, sensor, look, ships)
     return Image(sigma0, fields, offsets)
 
 
 def _wakes(world: World, sensor: Sensor, look: Look) -> list[tuple[slice, slice, Field]]:
     shape = (world.landcover.shape[0], world.landcover.shape[1])
-    return wake_factor(world.objects, look, shape, world.gsd_m, world.wind_speed_m_s, sensor.band)
+    wakes = wake_factor(world.objects, look, shape, world.gsd_m, world.wind_speed_m_s, sensor.band)
+    water = world.landcover == LandCover.WATER
+    return [(rows, cols, np.where(water[rows, cols], factor, np.float32(1))) for rows, cols, factor in wakes]
 
 
 def _visible(points: Scatterers, terrain_m: Field, ray_m: Field, gsd_m: float) -> Scatterers:
@@ -145,8 +144,8 @@ def _targets(
     """Offsets (N, 2) of all objects in the image, and each one's scatterers where the image has them."""
     offsets, sets = np.zeros((len(objects), 2)), list[Scatterers]()
     for k, o in enumerate(objects):
-        made = ship_scatterers if o.cls == "ship" else aircraft_scatterers
-        points = made(o, look, sensor.band, rng)
+        is_ship = o.cls == "ship"
+        points = ship_scatterers(o, look, sensor.band, rng) if is_ship else aircraft_scatterers(o, look, rng)
         if o.speed_m_s > 0:
             offsets[k] = moving_target_offset_xy_m(look, o.heading_deg, o.speed_m_s)
             points = smeared(points, o, look, sensor).moved(float(offsets[k, 0]), float(offsets[k, 1]))
@@ -189,7 +188,7 @@ def _ghosts(targets: list[Scatterers], sensor: Sensor, look: Look) -> list[Scatt
 
 
 def _place(points: Scatterers, gsd_m: float, look: Look) -> tuple[Field, Field]:
-    """Columns and rows (N,) where the image has the scatterers, laid over towards the radar; pixel centres are whole."""
+    """Columns and rows (N,) where the image has the scatterers, laid over; a pixel's centre is its index."""
     shift = points.z_m * np.float32(look.cot_incidence)
     x, y = look.along_xy
     col = (points.x_m - shift * np.float32(x)) / np.float32(gsd_m) - np.float32(0.5)
@@ -238,30 +237,30 @@ def _multilooked(
     return mean * speckle((power.shape[0], power.shape[1]), sensor.looks, speckle_taps(sensor, look), rng)
 
 
-class _Patches:
-    """Targets of images of several looks, each focused on a patch of its own, with the spectra of the sizes in use."""
+def _add_targets(
+    images: Mapping[str, Field], targets: list[Scatterers], sensor: Sensor, look: Look, rng: np.random.Generator
+) -> None:
+    """Add targets' intensities to images of several looks, in place: each is focused on a patch of its own.
 
-    def __init__(self, sensor: Sensor, look: Look) -> None:
-        self.sensor, self.look = sensor, look
-        self._weights: dict[int, Field] = {}
-
-    def add(self, image: Field, points: Scatterers, cross: bool, rng: np.random.Generator) -> None:
-        """Add a target's intensity with its side lobes, averaged over the product's looks, in place."""
-        H, W = image.shape
-        col, row = _place(points, self.sensor.gsd_m, self.look)
+    Every look has its own phases, so that what interferes in one does not in another; side lobes stay.
+    """
+    looks = max(1, round(sensor.looks))
+    spectra: dict[int, Field] = {}
+    H, W = next(iter(images.values())).shape
+    for points in targets:
+        col, row = _place(points, sensor.gsd_m, look)
         reach = int(max(np.ptp(col), np.ptp(row))) + 2 * _MARGIN_PX
         size = 1 << (reach - 1).bit_length()
         left, top = round(float(col.mean())) - size // 2, round(float(row.mean())) - size // 2
         if left + size <= 0 or top + size <= 0 or left >= W or top >= H:
-            return
-        if size not in self._weights:
-            self._weights[size] = transfer((size, size), self.sensor, self.look)
-        looks = max(1, round(self.sensor.looks))
-        seen = np.zeros((size, size), np.float32)
-        for _ in range(looks):
-            amplitude = _amplitudes(points.rcs_m2(cross), self.sensor.gsd_m, rng)
-            field = focus(None, spread(col - left, row - top, amplitude, seen.shape), self._weights[size], rng)
-            seen += np.square(np.abs(field)) / np.float32(looks)
+            continue
+        if size not in spectra:
+            spectra[size] = transfer((size, size), sensor, look)
         r, c = max(0, top), max(0, left)
-        part = image[r : top + size, c : left + size]
-        part += seen[r - top : r - top + part.shape[0], c - left : c - left + part.shape[1]]
+        for polarisation, image in images.items():
+            rcs_m2 = points.rcs_m2(polarisation[0] != polarisation[1])
+            amplitude = np.stack([_amplitudes(rcs_m2, sensor.gsd_m, rng) for _ in range(looks)])
+            field = focus_points(spread(col - left, row - top, amplitude, (size, size)), spectra[size])
+            seen = np.square(np.abs(field)).mean(axis=0)
+            part = image[r : top + size, c : left + size]
+            part += seen[r - top : r - top + part.shape[0], c - left : c - left + part.shape[1]]

@@ -16,8 +16,10 @@ Field = NDArray[np.float32]
 
 # Of built-up land's mean backscatter, the part that roofs, yards and streets scatter from where they lie; walls and
 # corners return the rest. This project's assumption, between the 0.2-0.5 of decompositions of built-up C-band scenes
-# (Yamaguchi et al. 2011, "Four-component scattering power decomposition with rotation", IEEE TGRS 49(6)).
-DIFFUSE_SHARE = 0.35
+# (Yamaguchi et al. 2011, "Four-component scattering power decomposition with rotation", IEEE TGRS 49(6)). Corners
+# return little in cross polarisation; its share is what makes 10 m scenes as spiky as Sentinel-1's
+# (benchmarks/realism.py).
+DIFFUSE_SHARE, DIFFUSE_SHARE_CROSS = 0.35, 0.6
 _URBAN = (Zone.RESIDENTIAL_DENSE, Zone.RESIDENTIAL_SPARSE, Zone.COMMERCIAL, Zone.INDUSTRIAL, Zone.PORT)
 _SAMPLE = 1000
 
@@ -43,7 +45,7 @@ def ground_power(
     common = ground_texture(world.landcover, world.parcel, sensor.gsd_m, rng)
     if (slope := slope_factor(world.terrain_m, sensor.gsd_m, look)) is not None:
         common *= slope
-    common[world.landcover == LandCover.BUILDING] *= np.float32(DIFFUSE_SHARE)
+    built = np.nonzero(world.landcover == LandCover.BUILDING)
     water = np.nonzero(world.landcover == LandCover.WATER)
     if water[0].size:
         shape = (world.landcover.shape[0], world.landcover.shape[1])
@@ -54,6 +56,7 @@ def ground_power(
         field = mean_sigma0(world.landcover, sensor.band, polarisation, incidence_deg)
         if water[0].size:
             field[water] = _sea(world, sensor, polarisation, incidence_deg, look)[water]
+        field[built] *= np.float32(DIFFUSE_SHARE if polarisation[0] == polarisation[1] else DIFFUSE_SHARE_CROSS)
         field *= common
         power[polarisation] = field
     return power
@@ -94,5 +97,6 @@ def wall_gain(world: World, sensor: Sensor, look: Look, fine: bool) -> tuple[flo
         area_m2 = float(np.count_nonzero(world.landcover == LandCover.BUILDING)) * sensor.gsd_m**2
     like = "VV" if "VV" in sensor.polarisations else "HH"
     levels = [level_db(sensor.band, p, LandCover.BUILDING, look.incidence_deg) for p in (like, "HV")]
-    wanted = [(1 - DIFFUSE_SHARE) * 10 ** (db / 10) * area_m2 for db in levels]
+    shares = (DIFFUSE_SHARE, DIFFUSE_SHARE_CROSS)
+    wanted = [(1 - share) * 10 ** (db / 10) * area_m2 for share, db in zip(shares, levels, strict=True)]
     return float(wanted[0] / max(totals[0], 1e-9)), float(wanted[1] / max(totals[1], 1e-9))

@@ -7,6 +7,8 @@ Sources: Cumming, Wong 2005, "Digital processing of synthetic aperture radar dat
 Fessler, Sutton 2003, "Nonuniform fast Fourier transforms using min-max interpolation", IEEE TSP 51(2) (Kaiser-Bessel).
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
@@ -105,25 +107,27 @@ def spread(
     Args:
         col: Columns (N,), a pixel's centre being its index.
         row: Rows (N,).
-        amplitude: Complex amplitudes (N,).
+        amplitude: Complex amplitudes (N,), or several sets of them (K, N).
         shape: (H, W); what lies within two pixels of the edge or outside is left out.
+
+    Returns:
+        Field (H, W), or (K, H, W).
     """
     H, W = shape
     c, r = np.floor(col).astype(np.int32) - 1, np.floor(row).astype(np.int32) - 1
     inside = (c >= 0) & (r >= 0) & (c < W - _TAPS) & (r < H - _TAPS)
-    c, r, amplitude = c[inside], r[inside], amplitude[inside]
-    at_c, at_r = np.asarray(col)[inside], np.asarray(row)[inside]
+    sets = np.atleast_2d(amplitude)
+    if not inside.all():
+        c, r, sets, col, row = c[inside], r[inside], sets[:, inside], col[inside], row[inside]
     k = np.arange(_TAPS, dtype=np.int32)
-    wc, wr = (_kernel(k - (at - low)[:, None]) for at, low in ((at_c, c), (at_r, r)))
-    index = (r[:, None, None] + k[:, None]) * np.int32(W) + c[:, None, None] + k
+    wc, wr = (_kernel(k - (np.asarray(at) - low)[:, None]) for at, low in ((col, c), (row, r)))
+    flat = ((r[:, None, None] + k[:, None]) * np.int32(W) + c[:, None, None] + k).ravel()
     weight = wr[:, :, None] * wc[:, None, :]
-    flat = index.ravel()
-    parts = [
-        np.bincount(flat, (weight * part[:, None, None]).ravel(), H * W) for part in (amplitude.real, amplitude.imag)
-    ]
-    field: ComplexField = np.empty(H * W, np.complex64)
-    field.real, field.imag = parts
-    return field.reshape(shape)
+    fields: ComplexField = np.empty((len(sets), H * W), np.complex64)
+    for field, one in zip(fields, sets, strict=True):
+        field.real = np.bincount(flat, (weight * one.real[:, None, None]).ravel(), H * W)
+        field.imag = np.bincount(flat, (weight * one.imag[:, None, None]).ravel(), H * W)
+    return fields.reshape(shape if np.ndim(amplitude) == 1 else (len(sets), *shape))
 
 
 def _kernel(x: NDArray[np.floating]) -> Field:
@@ -133,6 +137,7 @@ def _kernel(x: NDArray[np.floating]) -> Field:
     return np.asarray(_TABLE[low] * (1 - f) + _TABLE[low + 1] * f, np.float32)
 
 
+@lru_cache(maxsize=8)
 def spread_correction(shape: tuple[int, int]) -> tuple[Field, Field]:
     """What the spectrum of spread scatterers is multiplied with along rows (H, 1) and columns (1, W)."""
 
@@ -145,14 +150,12 @@ def spread_correction(shape: tuple[int, int]) -> tuple[Field, Field]:
     return along(shape[0])[:, None].astype(np.float32), along(shape[1])[None, :].astype(np.float32)
 
 
-def focus(
-    power: Field | None, scatterers: ComplexField | None, weights: Field, rng: np.random.Generator
-) -> ComplexField:
-    """The focused complex image.
+def focus(power: Field, scatterers: ComplexField, weights: Field, rng: np.random.Generator) -> ComplexField:
+    """The focused complex image of ground and scatterers.
 
     Args:
-        power: Mean power (H, W) of ground whose phase is random, noise included; None for none.
-        scatterers: Field of `spread` (H, W), None for none.
+        power: Mean power (H, W) of ground whose phase is random, noise included.
+        scatterers: Field of `spread` (H, W).
         weights: The field of `transfer`.
         rng: Draws the phases of the ground.
 
@@ -160,18 +163,24 @@ def focus(
         Complex image (H, W); its squared magnitude has the mean `power`, and a scatterer of amplitude a has the energy
         |a|^2 in all.
     """
-    spectrum = np.zeros(weights.shape, np.complex64)
-    if power is not None:
-        ground: ComplexField = np.empty(weights.shape, np.complex64)
-        parts = ground.view(np.float32).reshape(*weights.shape, 2)
-        rng.standard_normal(out=parts, dtype=np.float32)
-        ground *= np.sqrt(power * np.float32(0.5))
-        spectrum = fft.fft2(ground, overwrite_x=True)
-    if scatterers is not None:
-        rows, cols = spread_correction(weights.shape)
-        points = fft.fft2(scatterers)
-        points *= rows
-        points *= cols
-        spectrum += points
+    ground: ComplexField = np.empty(weights.shape, np.complex64)
+    rng.standard_normal(out=ground.view(np.float32).reshape(*weights.shape, 2), dtype=np.float32)
+    ground *= np.sqrt(power * np.float32(0.5))
+    spectrum = fft.fft2(ground, overwrite_x=True)
     spectrum *= weights
+    spectrum += _points_spectrum(scatterers, weights)
     return np.asarray(fft.ifft2(spectrum, overwrite_x=True), np.complex64)
+
+
+def focus_points(scatterers: ComplexField, weights: Field) -> ComplexField:
+    """The focused complex image of scatterers alone, of a field (H, W) or several (K, H, W) of `spread`."""
+    return np.asarray(fft.ifft2(_points_spectrum(scatterers, weights), overwrite_x=True), np.complex64)
+
+
+def _points_spectrum(scatterers: ComplexField, weights: Field) -> ComplexField:
+    rows, cols = spread_correction(weights.shape)
+    spectrum: ComplexField = fft.fft2(scatterers)
+    spectrum *= rows
+    spectrum *= cols
+    spectrum *= weights
+    return spectrum

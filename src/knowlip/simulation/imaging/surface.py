@@ -1,7 +1,7 @@
 """What the radar's geometry does to a surface: slopes, layover and shadow.
 
-Products are taken to be geocoded with a model of the bare terrain, as those an archive is made of: the ground lies where
-a map has it, while what stands on the ground is laid over towards the radar, since no terrain model knows it.
+Products are taken to be geocoded with a model of the bare terrain, as those an archive is made of: the ground lies
+where a map has it, while what stands on the ground is laid over towards the radar, since no terrain model knows it.
 """
 
 import numpy as np

@@ -47,7 +47,7 @@ CLASS_TEXTURE: dict[LandCover, ClassTexture] = {
     LandCover.WATER: ClassTexture(0.0, 0.0, 0.0),
     LandCover.WOODLAND: ClassTexture(0.3, 1.0, 1.5),
     LandCover.FARMLAND: ClassTexture(1.5, 0.4, 0.5),
-    LandCover.BUILDING: ClassTexture(1.0, 0.5, 2.0),
+    LandCover.BUILDING: ClassTexture(2.0, 2.5, 3.0),
     LandCover.ROAD: ClassTexture(0.0, 0.3, 0.5),
     LandCover.BARE: ClassTexture(1.0, 0.5, 0.8),
 }
