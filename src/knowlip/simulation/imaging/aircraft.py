@@ -65,13 +65,13 @@ SPREAD_DB = 3.0
 # Tables of aircraft are for flight and shallow angles. On the ground, seen from 40-70 deg above, wings lie open to the
 # radar and every part has a second path over the apron: this much more is what the contrast of SAR-ACD's chips asks for
 # over an apron of -18 dB and noise of -20 dB (benchmarks/targets.py).
-GROUND_GAIN_DB = 10.0
+GROUND_GAIN_DB = 12.0
 # Engines, roots and tails flash or fade with a degree of aspect: deviation of each part's strength, assumed.
 PART_SPREAD_DB = 5.0
 # Facets, rivets, flaps and slats widen the flash of an edge to some degrees; this project's assumption.
 EDGE_LOBE_STD_DEG = 5.0
 # What the parts add up to in the median over all aspects, with the shares below; divides the total out again.
-_PARTS_MEDIAN = 1.7
+_PARTS_MEDIAN = 1.8
 _STEP_M = 0.7
 
 
@@ -79,7 +79,7 @@ def median_rcs_m2(length_m: float) -> float:
     """Median radar cross section of a parked aircraft of that length over all aspects.
 
     0.025 L^2 for flight, this project's fit to the microwave values tabulated by kind (small jet 2, large fighter 6,
-    medium airliner 20, large airliner 40, jumbo jet 100 m2), with no difference between the bands, and `GROUND_GAIN_DB`
+    medium airliner 20, large airliner 40, jumbo jet 100 m2), with no difference between the bands; `GROUND_GAIN_DB`
     above that on the ground.
 
     Source: Skolnik, "Introduction to Radar Systems" (3rd ed.), McGraw-Hill 2001, section 2.8.
@@ -134,12 +134,12 @@ def _fuselage(body: Body, seen: _Seen) -> None:
     centre = seen.belly_m + 0.5 * d
     # doors, windows and antennas at any aspect, the cylinder's own flash when met squarely
     body.add(
-        u, 0.75 * seen.side * radius, centre + 0.5 * radius, base * (0.14 + 2.0 * broad), 5.0 if broad < 0.3 else 2.5
+        u, 0.75 * seen.side * radius, centre + 0.5 * radius, base * (0.14 + 1.4 * broad), 7.0 if broad < 0.3 else 4.0
     )
     # fuselage and apron: a double bounce on the ground below the side towards the radar
     ground = float(lobe(apart_deg(90 * seen.side, seen.aspect_deg), 12.0, 0.03))
     inner = (behind > 0.08) & (behind < 0.8)
-    body.add(u[inner], 0.9 * seen.side * radius[inner], 0.0, 1.0 * base * ground, 3.5)
+    body.add(u[inner], 0.9 * seen.side * radius[inner], 0.0, 1.0 * base * ground, 5.5)
     nose_on = float(lobe(apart_deg(0, seen.aspect_deg), 40.0, 0.06))
     # the weather radar's bulkhead and the cockpit
     body.add(
@@ -167,7 +167,7 @@ def _edge(
     normal = float(np.rad2deg(np.arctan2(nv, nu)))
     met = float(lobe(apart_deg(normal, seen.aspect_deg), EDGE_LOBE_STD_DEG))
     facing = float(apart_deg(normal, seen.aspect_deg)) < 100
-    body.add(u, v, up_m, peak_m2 * (met + (0.025 if facing else 0.006)), 4.0 if met < 0.3 else 2.5)
+    body.add(u, v, up_m, peak_m2 * (met + (0.02 if facing else 0.005)), 7.0 if met < 0.3 else 5.0)
 
 
 def _wing(body: Body, seen: _Seen) -> None:
@@ -210,19 +210,19 @@ def _engines(body: Body, seen: _Seen) -> None:
             u, v = float(seen.ahead(behind)), side * out * seen.half_span_m
             long = 1.3 * f.engine_m
             share = base / (2 * len(f.engines))
-            n = 5
-            late = body.rng.exponential(0.9 * f.engine_m, n)
+            n = 8
+            late = body.rng.exponential(1.1 * f.engine_m, n)
             start = u + (0.5 if into > out_of else -0.5) * long
             body.add(
                 start + late * np.cos(away),
                 v + body.rng.normal(0, 0.15 * f.engine_m, n) + late * np.sin(away),
                 rise,
-                0.55 * share * (into + out_of) * visible,
+                1.0 * share * (into + out_of) * visible,
                 3.5,
             )
             # cowling, pylon and wing as a corner at most aspects
             spots = u + np.array([0.4, 0.0, -0.5]) * long
-            body.add(spots, v + 0.4 * seen.side * f.engine_m, rise + 0.3 * f.engine_m, 0.3 * share * visible, 3.5)
+            body.add(spots, v + 0.4 * seen.side * f.engine_m, rise + 0.3 * f.engine_m, 0.4 * share * visible, 3.5)
 
 
 def _tail(body: Body, seen: _Seen) -> None:

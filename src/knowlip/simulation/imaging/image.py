@@ -132,10 +132,10 @@ def _wakes(world: World, sensor: Sensor, look: Look) -> list[tuple[slice, slice,
 
 
 def _visible(points: Scatterers, terrain_m: Field, ray_m: Field, gsd_m: float) -> Scatterers:
-    """Those that no nearer building hides."""
+    """Those that no nearer building hides; what lies under the ground is the mirror image of something above it."""
     rows = np.clip(points.y_m / np.float32(gsd_m), 0, terrain_m.shape[0] - 1).astype(np.int32)
     cols = np.clip(points.x_m / np.float32(gsd_m), 0, terrain_m.shape[1] - 1).astype(np.int32)
-    return points.take(ray_m[rows, cols] <= terrain_m[rows, cols] + points.z_m + np.float32(0.5))
+    return points.take(ray_m[rows, cols] <= terrain_m[rows, cols] + np.maximum(points.z_m, 0) + np.float32(0.5))
 
 
 def _targets(

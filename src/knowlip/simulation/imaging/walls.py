@@ -129,7 +129,7 @@ def wall_scatterers(structures: Structures, look: Look, rng: np.random.Generator
     # houses differ in material and yards
     foot = np.float32(_DIHEDRAL) * tangent * area * law * draws(long.size, 2.5)
 
-    counts = np.maximum(np.ceil(long / np.float32(max(detail_m, 0.7))), 1).astype(np.intp)
+    counts = np.maximum(np.round(long / np.float32(max(detail_m, 0.7))), 1).astype(np.intp)
     whose = np.repeat(np.arange(long.size), counts)
     share = np.float32(1) / counts[whose]
     at = ((_spread(whose, counts) + np.float32(0.5)) * share - np.float32(0.5)) * long[whose]
