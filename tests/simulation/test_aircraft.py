@@ -37,7 +37,7 @@ def mean_m2(kind, heading, chosen, draws=80):
     total = 0.0
     for _ in range(draws):
         target = parked(kind, heading)
-        points = aircraft_scatterers(target, LOOK, "C", rng)
+        points = aircraft_scatterers(target, LOOK, rng)
         total += float(points.co_m2[chosen(points, *in_body(points, target))].sum())
     return total / draws
 
@@ -49,7 +49,7 @@ def test_there_is_an_airframe_for_every_type():
 @pytest.mark.parametrize("kind", SIZES)
 def test_median_cross_section_over_all_aspects_is_the_stated_one_within_a_decibel_and_a_half(kind):
     rng = np.random.default_rng(1)
-    totals = [aircraft_scatterers(parked(kind, rng.uniform(0, 360)), LOOK, "C", rng).co_m2.sum() for _ in range(400)]
+    totals = [aircraft_scatterers(parked(kind, rng.uniform(0, 360)), LOOK, rng).co_m2.sum() for _ in range(400)]
     assert 10 * np.log10(np.median(totals) / median_rcs_m2(SIZES[kind][0])) == pytest.approx(0.0, abs=1.5)
 
 
@@ -59,7 +59,7 @@ def test_nearly_all_energy_stands_on_the_aircraft(kind):
     shares = []
     for heading in range(0, 360, 15):
         target = parked(kind, float(heading))
-        points = aircraft_scatterers(target, LOOK, "C", rng)
+        points = aircraft_scatterers(target, LOOK, rng)
         ahead, right = in_body(points, target)
         inside = (np.abs(ahead) < target.length_m / 2 + 0.1) & (np.abs(right) < target.width_m / 2 + 0.1)
         shares.append(points.co_m2[inside].sum() / points.co_m2.sum())
@@ -69,7 +69,7 @@ def test_nearly_all_energy_stands_on_the_aircraft(kind):
 @pytest.mark.parametrize("kind", ["A320", "B787", "ARJ21", "transport"])
 def test_fuselage_and_edges_are_sampled_closer_than_a_metre(kind):
     target = parked(kind)
-    points = aircraft_scatterers(target, LOOK, "C", np.random.default_rng(3))
+    points = aircraft_scatterers(target, LOOK, np.random.default_rng(3))
     ahead, right = in_body(points, target)
     on_fuselage = np.sort(ahead[np.abs(right) <= 0.5 * AIRFRAMES[kind].fuselage_m])
     assert np.diff(on_fuselage).max() < 1.0
@@ -120,4 +120,4 @@ def test_an_unknown_type_takes_the_shape_of_its_length():
     rng = np.random.default_rng(5)
     for length in (12.0, 28.0, 40.0, 70.0):
         target = WorldObject("aircraft", "some other", (0.0, 0.0), length, length, 0.0, "parked")
-        assert len(aircraft_scatterers(target, LOOK, "Ku", rng)) > 100
+        assert len(aircraft_scatterers(target, LOOK, rng)) > 100
