@@ -1,14 +1,13 @@
-"""Open country: farm parcels and tracks, woods and bare ground."""
+"""What covers the ground before anything is built: fields, woods, wastes, gardens and yards."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from knowlip.simulation.ground import LandCover
-from knowlip.simulation.noise import mix, spline_noise, unit
-from knowlip.simulation.world.districts import divide
-from knowlip.simulation.world.grid import Grid
+from knowlip.simulation.ground import LandCover, Zone
+from knowlip.simulation.world.grid import Coarse
+from knowlip.simulation.world.plots import Plots
 
 
 @dataclass(frozen=True)
@@ -22,17 +21,17 @@ class CoverShares:
 
 @dataclass(frozen=True)
 class Countryside:
-    """Open country of the whole grid, arrays (H, W).
+    """The ground of the whole grid, arrays (H, W), changed as things are built on it.
 
     Attributes:
         landcover: Classes, nowhere 0.
-        parcel: Mixed number of each parcel.
-        height_m: Height of trees and crops above the ground.
+        zone: Zones, nowhere 0.
+        crowns: Smooth noise of unit variance about the size of tree crowns.
     """
 
     landcover: NDArray[np.uint8]
-    parcel: NDArray[np.uint32]
-    height_m: NDArray[np.float32]
+    zone: NDArray[np.uint8]
+    crowns: NDArray[np.float32]
 
 
 def draw_shares(character: tuple[str, ...], lat_deg: float, rng: np.random.Generator) -> CoverShares:
@@ -45,52 +44,74 @@ def draw_shares(character: tuple[str, ...], lat_deg: float, rng: np.random.Gener
     return CoverShares(float(shares[0]), float(shares[1]), float(shares[2]))
 
 
+# Share of a built-up zone's open ground that trees stand on.
+_TREES = {
+    Zone.RESIDENTIAL_DENSE: 0.3,
+    Zone.RESIDENTIAL_SPARSE: 0.62,
+    Zone.COMMERCIAL: 0.12,
+    Zone.INDUSTRIAL: 0.08,
+    Zone.PARK: 0.66,
+}
+
+
 def make_countryside(
-    grid: Grid, shares: CoverShares, steepness: NDArray[np.float32], rng: np.random.Generator
+    coarse: Coarse,
+    shares: CoverShares,
+    plots: Plots,
+    owner: NDArray[np.int32],
+    steepness: NDArray[np.float32],
+    rng: np.random.Generator,
 ) -> Countryside:
-    """Lay out open country.
+    """Cover the ground by its plots, with woods and wastes over open country and trees between houses.
 
     Args:
-        grid: The world's grid.
-        shares: Shares of the covers.
-        steepness: Relief in [0, 1], (H, W), where woods stand rather than fields.
+        coarse: The world's coarse nodes.
+        shares: Shares of the covers of open country.
+        plots: The plots.
+        owner: Number of the plot of each pixel (H, W).
+        steepness: Relief in [0, 1], (h, w), where woods stand rather than fields.
         rng: Source of all choices.
     """
-    size = (float(rng.uniform(150, 380)), float(rng.uniform(90, 260)))
-    parcels = divide(
-        grid,
-        float(rng.uniform(1300, 3000)),
-        (0.7 * size[0], 1.2 * size[0]),
-        (0.7 * size[1], 1.2 * size[1]),
-        float(rng.choice([0.0, 25.0, 60.0])),
-        21,
-        rng,
-    )
-    pick, kind = unit(parcels.ids), unit(mix(parcels.ids, 5))
-    landcover = np.full(grid.shape, LandCover.FARMLAND, np.uint8)
-    landcover[kind > 0.93] = LandCover.BARE
-    landcover[kind < 0.03] = LandCover.WOODLAND
-    hedged = ((parcels.district & np.uint32(3)) == 0) & (parcels.across_m < 1.02 * max(grid.gsd_m, 6.0)) & (pick > 0.4)
-    landcover[hedged] = LandCover.WOODLAND
-    wide = max(1.02 * grid.gsd_m, 6.0)
-    landcover[(parcels.across_m < wide) & (parcels.row % 4 == 0)] = LandCover.ROAD
-
-    span = float(rng.uniform(0.12, 0.4)) * grid.extent_m
-    # part of the threshold is the parcel's own, so that woods and wastes end at field borders in places
-    wood = spline_noise(grid.shape, grid.gsd_m, span, rng, octaves=5) + np.float32(1.2) * steepness
-    wood += np.float32(0.35) * pick
-    waste = spline_noise(grid.shape, grid.gsd_m, 0.8 * span, rng, octaves=5) + np.float32(0.5) * kind
-    is_wood = wood > np.quantile(wood[::8, ::8], 1 - shares.woodland)
-    rest = waste[::8, ::8][~is_wood[::8, ::8]]
+    span = float(rng.uniform(0.12, 0.4)) * coarse.grid.extent_m
+    wood = coarse.noise(span, rng, octaves=5) + np.float32(1.2) * steepness
+    waste = coarse.noise(0.8 * span, rng, octaves=5)
+    # the plot's own part in the threshold lets woods and wastes end at field borders in places
+    own_wood = np.float32(0.35) * (plots.pick - np.float32(0.5))
+    own_waste = np.float32(0.5) * (np.float32(0.5) - plots.pick)
+    is_wood_c = wood > np.quantile(wood[::3, ::3], 1 - shares.woodland)
+    wood_from = np.float32(np.quantile(wood[::3, ::3], 1 - shares.woodland))
+    rest = waste[::3, ::3][~is_wood_c[::3, ::3]]
     share = shares.bare / max(shares.bare + shares.farmland, 1e-6)
-    is_bare = ~is_wood & (waste > (np.quantile(rest, 1 - share) if rest.size else np.inf))
+    waste_from = np.float32(np.quantile(rest, 1 - share)) if rest.size else np.float32(np.inf)
+    crowns = coarse.fine(rng.standard_normal(coarse.shape, dtype=np.float32)) * np.float32(1 / 0.48)
+
+    landcover, zone = plots.ground[owner], plots.zone[owner]
+    rural = plots.rural[owner]
+    # a margin of a crown or two roughens the edges
+    rough = np.float32(0.06) * crowns
+    is_wood = (coarse.fine(wood) + rough + own_wood[owner]) > wood_from
+    is_wood &= rural
+    is_waste = (coarse.fine(waste) + own_waste[owner]) > waste_from
+    is_waste &= rural
+    is_waste &= ~is_wood
+    landcover[is_waste] = LandCover.BARE
+    zone[is_waste] = Zone.BARE
     landcover[is_wood] = LandCover.WOODLAND
-    landcover[is_bare] = LandCover.BARE
-    if shares.woodland > 0.1:
-        ride = is_wood & (parcels.across_m < wide) & (parcels.row % 5 == 0)
-        landcover[ride] = LandCover.ROAD
-    # forestry compartments differ in age, and crowns in height
-    crowns = 12 + 10 * pick + 2.5 * spline_noise(grid.shape, grid.gsd_m, max(30.0, 3 * grid.gsd_m), rng)
-    height = np.where(landcover == LandCover.WOODLAND, crowns, np.float32(0))
-    height += np.where(landcover == LandCover.FARMLAND, 0.2 + 1.2 * kind, np.float32(0))
-    return Countryside(landcover, parcels.ids, np.maximum(height, 0).astype(np.float32))
+    zone[is_wood] = Zone.WOODLAND
+    # normal quantiles of the share of trees, made the threshold of each plot's crowns
+    level = np.full(256, np.inf, np.float32)
+    for z, trees in _TREES.items():
+        level[z] = np.sqrt(2) * _erfinv(1 - 2 * trees)
+    limit = level[plots.zone] + np.where(plots.built, 0.8 * (plots.pick - 0.5), 0).astype(np.float32)
+    trees_here = crowns > limit[owner]
+    grove = trees_here & ~rural
+    landcover[grove] = LandCover.WOODLAND
+    lawn = (zone == Zone.PARK) & ~trees_here
+    landcover[lawn] = LandCover.BARE
+    return Countryside(landcover, zone, crowns)
+
+
+def _erfinv(x: float) -> float:
+    from scipy.special import erfinv
+
+    return float(erfinv(x))

@@ -1,4 +1,4 @@
-"""Ships on the water and aircraft on the apron."""
+"""Ships on the water."""
 
 from dataclasses import dataclass
 
@@ -8,40 +8,41 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from knowlip.simulation.ground import WorldObject
-from knowlip.simulation.world.airfield import Airfield
-from knowlip.simulation.world.grid import Grid
-from knowlip.simulation.world.waters import Quay, River
+from knowlip.simulation.world.grid import Coarse, Grid
+from knowlip.simulation.world.harbour import Quay
+from knowlip.simulation.world.styles import Style
+from knowlip.simulation.world.waters import River
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """Length range in m, length-to-beam range, and weights of being moored, anchored and under way."""
+    """Ranges of length in m, of length over beam and of speed in m/s; weights of moored, anchored, under way."""
 
     length_m: tuple[float, float]
     slenderness: tuple[float, float]
+    speed_m_s: tuple[float, float]
     weights: tuple[float, float, float]
 
 
 # Lengths and beams span the usual size classes (feeder to ultra-large container ship, coaster to VLCC, handysize to
-# capesize bulk carrier) as in the Equasis yearly report and IHS size classes; slenderness is length over beam.
+# capesize bulk carrier) as in the Equasis yearly report and IHS size classes; slenderness is length over beam. Speeds are
+# from slow approach to service speed of the kind (IMO, Fourth Greenhouse Gas Study 2020, table 35 for merchant ships).
 SHIP_KINDS: dict[str, _Kind] = {
-    "container ship": _Kind((130, 400), (6.2, 7.2), (3.0, 1.5, 2.0)),
-    "tanker": _Kind((90, 333), (5.6, 6.6), (1.8, 3.0, 1.6)),
-    "bulk carrier": _Kind((110, 300), (5.8, 6.8), (1.8, 3.0, 1.4)),
-    "general cargo": _Kind((70, 170), (5.8, 7.0), (2.5, 2.0, 2.0)),
-    "ferry": _Kind((60, 220), (5.0, 7.2), (1.2, 0.0, 1.6)),
-    "cruise ship": _Kind((150, 360), (6.5, 8.2), (0.5, 0.2, 0.4)),
-    "fishing vessel": _Kind((20, 80), (3.4, 5.0), (0.8, 0.6, 2.4)),
-    "tug or patrol boat": _Kind((22, 48), (2.6, 4.6), (0.8, 0.4, 1.4)),
+    "container ship": _Kind((130, 400), (6.2, 7.2), (5.0, 10.5), (3.0, 1.5, 2.0)),
+    "tanker": _Kind((90, 333), (5.6, 6.6), (4.0, 7.5), (1.8, 3.0, 1.6)),
+    "bulk carrier": _Kind((110, 300), (5.8, 6.8), (4.0, 7.0), (1.8, 3.0, 1.4)),
+    "general cargo": _Kind((70, 170), (5.8, 7.0), (3.5, 7.0), (2.5, 2.0, 2.0)),
+    "ferry": _Kind((60, 220), (5.0, 7.2), (6.0, 11.0), (1.2, 0.0, 1.6)),
+    "cruise ship": _Kind((150, 360), (6.5, 8.2), (5.0, 10.0), (0.5, 0.2, 0.4)),
+    "fishing vessel": _Kind((20, 80), (3.4, 5.0), (1.5, 5.5), (0.8, 0.6, 2.4)),
+    "tug or patrol boat": _Kind((22, 48), (2.6, 4.6), (2.5, 7.0), (0.8, 0.4, 1.4)),
 }
-
-_AIRCRAFT_KINDS: dict[str, tuple[tuple[float, float], tuple[float, float], float]] = {
-    # length in m, span over length, weight; after the types named
-    "narrow-body airliner": ((33, 45), (0.85, 1.0), 5.0),  # A320 and B737 families
-    "wide-body airliner": ((58, 74), (0.88, 1.02), 2.0),  # A330, B777
-    "regional aircraft": ((23, 36), (0.8, 1.0), 2.0),  # ATR 72, E-jets
-    "small aircraft": ((9, 20), (0.95, 1.25), 1.5),
+_TRADES: dict[Style, tuple[str, ...]] = {
+    Style.CONTAINERS: ("container ship",),
+    Style.TANKS: ("tanker",),
+    Style.WAREHOUSES: ("general cargo", "bulk carrier", "ferry"),
 }
+"""What calls at a terminal; at others anything does."""
 
 _STATES = ("moored", "anchored", "under way")
 _CLEAR_GAP_M = 60.0
@@ -108,7 +109,8 @@ def _moor(roads: _Roads, quays: tuple[Quay, ...], rng: np.random.Generator) -> N
             continue
         along = (end - start) / total
         heading = float(np.rad2deg(np.arctan2(along[0], -along[1])))
-        trade = str(rng.choice(list(SHIP_KINDS))) if rng.random() < 0.6 else None
+        calls = _TRADES.get(quay.terminal, tuple(SHIP_KINDS))
+        trade = str(rng.choice(calls)) if rng.random() < 0.8 else None
         at = float(rng.uniform(15, 60))
         while at < total - 40:
             drawn = _draw_ship("moored", total - at - 15, rng, trade) if rng.random() < busy else None
@@ -144,32 +146,35 @@ def _scatter(
         drawn = _draw_ship(state, 1.6 * float(room_m[row, col]), rng)
         if drawn is not None:
             name, length, width = drawn
-            ship = WorldObject(
-                "ship", name, (float(x), float(y)), length, width, float(np.round(heading % 360, 1)) % 360, state
-            )
+            speed = float(np.round(rng.uniform(*SHIP_KINDS[name].speed_m_s), 1)) if state == "under way" else 0.0
+            turned = float(np.round(heading % 360, 1)) % 360
+            ship = WorldObject("ship", name, (float(x), float(y)), length, width, turned, state, speed)
             roads.take(ship, max(_CLEAR_GAP_M, length), 25.0)
 
 
 def place_ships(
-    grid: Grid,
+    coarse: Coarse,
     water: NDArray[np.bool_],
     open_water: NDArray[np.bool_],
     quays: tuple[Quay, ...],
     rivers: tuple[River, ...],
     is_port: bool,
+    wind_from_deg: float,
     rng: np.random.Generator,
 ) -> list[WorldObject]:
     """Ships at berth, at anchor and under way; often few, sometimes none, sometimes a crowded anchorage.
 
     Args:
-        grid: The world's grid.
+        coarse: The world's coarse nodes.
         water: All water (H, W).
         open_water: Sea and rivers (H, W), where ships go.
         quays: Berths.
         rivers: Courses of the rivers.
         is_port: Whether the city is a port, with more traffic.
+        wind_from_deg: Direction that the wind comes from, into which ships at anchor turn.
         rng: Source of all choices.
     """
+    grid = coarse.grid
     roads = _Roads(grid, water)
     _moor(roads, quays, rng)
     if not open_water.any():
@@ -182,13 +187,12 @@ def place_ships(
     if wide_km2 > 0.3:
         anchorages = min(int(rng.poisson((0.5 if is_port else 0.15) + wide_km2 / (14 if is_port else 45))), 400)
         rows, cols = np.nonzero(room > 300 if (room > 300).any() else room > 150)
-        wind = float(rng.uniform(0, 360))
         for _ in range(anchorages):
             k = int(rng.integers(rows.size))
             middle = np.array([cols[k] + 0.5, rows[k] + 0.5]) * step * grid.gsd_m
             n = int(rng.integers(2, 18))
             spots = middle + rng.normal(0, float(rng.uniform(400, 1000)), (n, 2))
-            _scatter(roads, room, step, spots, "anchored", wind + rng.normal(0, 8, n), rng)
+            _scatter(roads, room, step, spots, "anchored", wind_from_deg + rng.normal(0, 8, n), rng)
         n = min(int(rng.poisson(wide_km2 * float(rng.lognormal(-1.6 if is_port else -2.6, 0.9)))), 3000)
         lane = float(rng.uniform(0, 180))
         spots = rng.uniform(0, 1, (n, 2)) * (width, height)
@@ -205,25 +209,3 @@ def place_ships(
             heading = np.rad2deg(frame.angle_rad) + 90 + (0 if side > 0 else 180)
             _scatter(roads, room, step, np.array([[x, y]]), "under way", np.array([heading]), rng)
     return roads.ships
-
-
-def park_aircraft(airfield: Airfield, grid: Grid, rng: np.random.Generator) -> list[WorldObject]:
-    """Aircraft on a share of the stands that lie inside the grid, noses to the terminal."""
-    names = list(_AIRCRAFT_KINDS)
-    weights = np.array([_AIRCRAFT_KINDS[n][2] for n in names])
-    filled = float(rng.uniform(0.2, 0.85))
-    width, height = grid.size_m
-    parked: list[WorldObject] = []
-    for stand in airfield.stands:
-        if rng.random() > filled:
-            continue
-        name = str(rng.choice(names, p=weights / weights.sum()))
-        lengths, spans, _ = _AIRCRAFT_KINDS[name]
-        length = float(np.round(rng.uniform(*lengths), 1))
-        span = float(np.round(length * rng.uniform(*spans), 1))
-        heading = float(np.round((np.rad2deg(stand.angle_rad) + 180 + rng.normal(0, 2)) % 360, 1)) % 360
-        aircraft = WorldObject("aircraft", name, stand.origin_xy_m, length, span, heading, "parked")
-        corners = aircraft.corners_xy_m
-        if corners.min() >= 0 and corners[:, 0].max() < width and corners[:, 1].max() < height:
-            parked.append(aircraft)
-    return parked

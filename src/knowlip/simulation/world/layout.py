@@ -4,45 +4,25 @@ import zlib
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from knowlip.simulation.cities import City
-from knowlip.simulation.ground import LandCover, Structures, World, WorldObject, Zone
-from knowlip.simulation.noise import spline_noise
-from knowlip.simulation.world.airfield import place_airfield
+from knowlip.simulation.ground import LandCover, Structures, World, WorldObject
+from knowlip.simulation.world.airfield import Airfield, place_airfield
+from knowlip.simulation.world.aircraft import park_aircraft
+from knowlip.simulation.world.blocks import make_blocks
+from knowlip.simulation.world.cells import draw_plan, make_cells
 from knowlip.simulation.world.countryside import draw_shares, make_countryside
-from knowlip.simulation.world.fleet import park_aircraft, place_ships
-from knowlip.simulation.world.grid import Grid
-from knowlip.simulation.world.settlement import build, place_towns, trunk_roads
-from knowlip.simulation.world.waters import make_waters
+from knowlip.simulation.world.fleet import place_ships
+from knowlip.simulation.world.grid import Coarse, Grid
+from knowlip.simulation.world.plots import Plots, claim
+from knowlip.simulation.world.relief import distance_to, flattened, make_relief
+from knowlip.simulation.world.surface import draw_structures
+from knowlip.simulation.world.towns import density_of, place_towns
+from knowlip.simulation.world.townscape import furnish
+from knowlip.simulation.world.waters import Waters, make_waters
 
 _AIRCRAFT_SEEN_UP_TO_M = 3.0
-_ZONE_OF_COVER = np.array(
-    [Zone.UNKNOWN, Zone.WATER, Zone.WOODLAND, Zone.FARMLAND, Zone.RESIDENTIAL_DENSE, Zone.COMMERCIAL, Zone.BARE],
-    np.uint8,
-)
-
-
-def _relief(
-    grid: Grid, hilly: bool, water: NDArray[np.bool_], rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Terrain height in metres and the same scaled to [0, 1], both (H, W) and 0 at the water."""
-    amplitude = float(rng.uniform(70, 320)) if hilly else float(rng.uniform(1, 8))
-    field = spline_noise(grid.shape, grid.gsd_m, float(np.clip(0.4 * grid.extent_m, 2500, 6000)), rng, octaves=6)
-    field = np.maximum(field + np.float32(0.8), 0) / np.float32(2.6)
-    if water.any():
-        step = max(1, round(40 / grid.gsd_m))
-        away = ndimage.distance_transform_edt(~water[::step, ::step]).astype(np.float32) * np.float32(step * grid.gsd_m)
-        rise = 1 - np.exp(-away / np.float32(900))
-        rows = np.minimum(np.arange(grid.shape[0]) / step, rise.shape[0] - 1).astype(np.float32)
-        cols = np.minimum(np.arange(grid.shape[1]) / step, rise.shape[1] - 1).astype(np.float32)
-        r, c = rows.astype(int), cols.astype(int)
-        fr, fc = rows - r, cols - c
-        lines = rise[r] * (1 - fr)[:, None] + rise[np.minimum(r + 1, len(rise) - 1)] * fr[:, None]
-        field *= lines[:, c] * (1 - fc) + lines[:, np.minimum(c + 1, rise.shape[1] - 1)] * fc
-    field[water] = 0
-    steepness = np.minimum(field, 1) * np.float32(min(1.0, amplitude / 200))
-    return field * np.float32(amplitude), steepness
+_AIRPORT_SHARE = 0.6
 
 
 def _sea_share(city: City, rng: np.random.Generator) -> float:
@@ -53,6 +33,9 @@ def _sea_share(city: City, rng: np.random.Generator) -> float:
 
 def make_world(city: City, shape: tuple[int, int], gsd_m: float, seed: int) -> World:
     """Lay out a city region with the city's traits.
+
+    Smooth fields are made on coarse nodes, everything with an edge is a convex polygon, and both are drawn on the
+    pixels last, so that the layout is the same in kind at any pixel size.
 
     Args:
         city: Whose traits to follow; the layout is invented, not the real city's.
@@ -65,58 +48,102 @@ def make_world(city: City, shape: tuple[int, int], gsd_m: float, seed: int) -> W
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(city.name.encode())]))
     grid = Grid(shape, gsd_m)
+    coarse = Coarse(grid)
     towns = place_towns(grid, rng)
+    plan = draw_plan(grid, rng)
     shares = draw_shares(city.character, city.lat_deg, rng)
-    waters = make_waters(grid, city.character, towns[0].centre_xy_m, _sea_share(city, rng), rng)
+    waters = make_waters(coarse, city.character, towns[0].centre_xy_m, _sea_share(city, rng), rng)
     water = waters.water
-    relief, steepness = _relief(grid, "hilly" in city.character, water, rng)
-    country = make_countryside(grid, shares, steepness, rng)
-    town = build(grid, towns, ~water, waters.pier, steepness, rng)
+    wet = coarse.thin(water)
+    terrain, steepness = make_relief(coarse, "hilly" in city.character, distance_to(coarse, wet), rng)
+    density = density_of(coarse, towns, steepness, rng)
 
-    landcover, height = country.landcover, country.height_m
-    landcover[waters.beach] = LandCover.BARE
-    height[waters.beach] = 0
-    built = town.landcover > 0
-    parcel = np.where(built, town.block, country.parcel)
-    landcover = np.where(built, town.landcover, landcover)
-    height = np.where(built, town.height_m, height)
-    landcover[waters.mole] = LandCover.BARE
+    airfield = _airfield(city, coarse, wet, density, steepness, waters, rng)
+    port = _near_port(coarse, waters)
+    cells, lattices = make_cells(coarse, towns, plan, density, port, rng)
+    owner = np.zeros(shape, np.int32)
+    claim(owner, grid, cells, waters.harbour, airfield)
+    blocks = make_blocks(coarse, cells, lattices, owner, density, rng)
+    plots = Plots.of(cells, blocks, waters.harbour, airfield, rng)
+    plots.draw(owner, grid, blocks, len(cells.zone))
+
+    country = make_countryside(coarse, shares, plots, owner, steepness, rng)
+    country.landcover[waters.beach] = LandCover.BARE
+    country.landcover[waters.mole] = LandCover.BARE
+    structures = furnish(coarse, towns, cells, blocks, plots, owner, waters, airfield, country, rng)
+    landcover, zone = country.landcover, country.zone
+    height = draw_structures(grid, structures, landcover, country, plots, owner, rng)
     height[waters.mole] = 4
-    roads = trunk_roads(grid, towns, waters.rivers, rng) & (~water | waters.river) & ~waters.pier
-    landcover[water] = LandCover.WATER
-    landcover[roads] = LandCover.ROAD
-    height[water | roads] = 0
+
+    levelled = None if airfield is None else _levelled(coarse, airfield)
+    terrain_m = coarse.fine(flattened(coarse, terrain, density, levelled))
+    np.maximum(terrain_m, 0, out=terrain_m)
+    terrain_m[water] = 0
 
     objects: list[WorldObject] = []
-    if "airport" in city.character and rng.random() < 0.6:
-        taken = water | waters.pier | waters.mole
-        obstacle = np.where(taken, np.float32(1), np.float32(0.15) * built + np.float32(0.8) * steepness)
-        airfield = place_airfield(grid, obstacle, rng)
-        if airfield is not None:
-            inside = (airfield.landcover > 0) & ~taken
-            landcover = np.where(inside, airfield.landcover, landcover)
-            height = np.where(inside, airfield.height_m, height)
-            if gsd_m <= _AIRCRAFT_SEEN_UP_TO_M:
-                on_apron = inside & (landcover == LandCover.ROAD)
-                objects += [a for a in park_aircraft(airfield, grid, rng) if _stands_on(a, on_apron, grid)]
+    if airfield is not None and gsd_m <= _AIRCRAFT_SEEN_UP_TO_M:
+        objects += [a for a in park_aircraft(airfield, grid, rng) if _stands_on_pavement(a, landcover, grid)]
+    wind_speed = float(np.clip(6.5 * rng.weibull(2.0), 1.0, 20.0))
+    wind_from = float(rng.uniform(0, 360))
     afloat = landcover == LandCover.WATER
+    quays = () if waters.harbour is None else waters.harbour.quays
+    is_port = "port" in city.character
     objects += place_ships(
-        grid, afloat, afloat & (waters.sea | waters.river), waters.quays, waters.rivers, "port" in city.character, rng
+        coarse, afloat, afloat & (waters.sea | waters.river), quays, waters.rivers, is_port, wind_from, rng
     )
     return World(
-        landcover=np.ascontiguousarray(landcover, np.uint8),
-        zone=_ZONE_OF_COVER[landcover],
-        parcel=(parcel >> np.uint32(1)).astype(np.int32),
-        terrain_m=relief.astype(np.float32),
-        height_m=height.astype(np.float32),
-        structures=Structures.join([]),
+        landcover=landcover,
+        zone=zone,
+        parcel=owner,
+        terrain_m=terrain_m,
+        height_m=height,
+        structures=structures,
         objects=tuple(objects),
-        wind_speed_m_s=float(np.clip(6.5 * rng.weibull(2.0), 1.0, 20.0)),
-        wind_from_deg=float(rng.uniform(0, 360)),
+        wind_speed_m_s=wind_speed,
+        wind_from_deg=wind_from,
         gsd_m=gsd_m,
     )
 
 
-def _stands_on(aircraft: WorldObject, ground: NDArray[np.bool_], grid: Grid) -> bool:
-    x, y = (np.append(aircraft.corners_xy_m[:, k], aircraft.centre_xy_m[k]) for k in (0, 1))
-    return bool(ground[grid.pixel(x, y)].all())
+def _near_port(coarse: Coarse, waters: Waters) -> NDArray[np.float32] | None:
+    """Distance (h, w) from the port's ground in metres, None where there is no port."""
+    if waters.harbour is None:
+        return None
+    middle = waters.harbour.ground.mean(axis=1)
+    apart = [np.hypot(coarse.x_m - np.float32(x), coarse.y_m - np.float32(y)) for x, y in middle]
+    return np.asarray(np.minimum.reduce(apart), np.float32)
+
+
+def _airfield(
+    city: City,
+    coarse: Coarse,
+    wet: NDArray[np.bool_],
+    density: NDArray[np.float32],
+    steepness: NDArray[np.float32],
+    waters: Waters,
+    rng: np.random.Generator,
+) -> Airfield | None:
+    if "airport" not in city.character or rng.random() >= _AIRPORT_SHARE:
+        return None
+    cost = np.where(wet, np.float32(1), 0.2 * np.clip(density, 0, 1) + 0.8 * steepness).astype(np.float32)
+    port = _near_port(coarse, waters)
+    if port is not None:
+        cost[port < 350] = 1
+    return place_airfield(coarse.grid, cost[1:-2, 1:-2], coarse.step_m, rng)
+
+
+def _levelled(coarse: Coarse, airfield: Airfield) -> NDArray[np.float32]:
+    """How far the ground is levelled (h, w): 1 within the fence, falling to 0 some 400 m outside."""
+    u, v = airfield.frame.to_local(coarse.x_m, coarse.y_m)
+    half_u, half_v = airfield.half_m
+    out = np.hypot(np.maximum(np.abs(u) - half_u, 0), np.maximum(np.abs(v) - half_v, 0))
+    t = np.clip(1 - out / np.float32(400), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def _stands_on_pavement(aircraft: WorldObject, landcover: NDArray[np.uint8], grid: Grid) -> bool:
+    """Whether the whole outline stands on the apron."""
+    a, b = np.meshgrid(np.linspace(0, 1, 9), np.linspace(0, 1, 9))
+    p = aircraft.corners_xy_m
+    x, y = (p[0, k] + a * (p[1, k] - p[0, k]) + b * (p[3, k] - p[0, k]) for k in (0, 1))
+    return bool((landcover[grid.pixel(x, y)] == LandCover.ROAD).all())
