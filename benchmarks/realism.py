@@ -1,6 +1,6 @@
 """How much simulated 10 m scenes look like Sentinel-1: class by class, figure by figure.
 
-    python benchmarks/realism.py [--quick] [--figure FILE] [--data FOLDER]
+    python benchmarks/realism.py [--quick] [--figure FILE [--simulated-only]] [--data FOLDER]
 
 Real: Sentinel-1 IW GRD scenes, VH, 8-bit amplitude with one scale for each product, masked by the optical picture of
 the same ground. Simulated: scenes of the sentinel1-iw preset, resampled to the same ground spacing and scaled the same
@@ -236,24 +236,24 @@ def speckle_of(patches: Patches) -> dict[str, float]:
     return out
 
 
-def write_figure(path: Path, real: dict[str, Patches], simulated: dict[str, Patches]) -> None:
-    """Rows of real above rows of simulated patches, class by class."""
+def write_figure(path: Path, kinds: dict[str, dict[str, Patches]]) -> None:
+    """Rows of patches, class by class, a row for each kind such as "real" and "simulated"."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    names = [c for c in CLASSES if len(real[c].pixels) and len(simulated[c].pixels)]
-    figure, axes = pyplot.subplots(2 * len(names), 8, figsize=(12, 3 * len(names)))
-    for k, name in enumerate(names):
-        for row, (kind, patches) in enumerate((("real", real[name]), ("simulated", simulated[name]))):
-            chosen = np.linspace(0, len(patches.pixels) - 1, 8).astype(int)
-            for axis, n in zip(axes[2 * k + row], chosen, strict=True):
-                axis.imshow(patches.pixels[n], cmap="gray", vmin=0, vmax=255)
-                axis.set_axis_off()
-            axes[2 * k + row][0].set_title(f"{name}, {kind}", fontsize=9, loc="left")
+    names = [c for c in CLASSES if all(len(patches[c].pixels) for patches in kinds.values())]
+    rows = [(name, kind) for name in names for kind in kinds]
+    figure, axes = pyplot.subplots(len(rows), 8, figsize=(10, 1.4 * len(rows)), squeeze=False)
+    for line, (name, kind) in zip(axes, rows, strict=True):
+        pixels = kinds[kind][name].pixels
+        for axis, n in zip(line, np.linspace(0, len(pixels) - 1, 8).astype(int), strict=True):
+            axis.imshow(pixels[n], cmap="gray", vmin=0, vmax=255)
+            axis.set_axis_off()
+        line[0].set_title(f"{name}, {kind}", fontsize=9, loc="left")
     figure.tight_layout()
-    figure.savefig(path, dpi=90)
+    figure.savefig(path, dpi=70)
 
 
 def table(title: str, real: dict[str, Patches], other: dict[str, Patches]) -> dict[str, object]:
@@ -280,10 +280,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Realism of simulated 10 m scenes against Sentinel-1.")
     parser.add_argument("--quick", action="store_true", help="fewer scenes, within a minute")
     parser.add_argument("--figure", type=Path, help="write real and simulated patches side by side to this PNG")
+    parser.add_argument("--simulated-only", action="store_true", help="leave the real patches out of the figure")
     parser.add_argument("--data", type=Path, help="folder of real data (KNOWLIP_DATA, or ../shared/data)")
     options = parser.parse_args()
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    data = options.data or Path(os.environ.get("KNOWLIP_DATA") or beside)
+    usual = Path(__file__).resolve().parents[2] / "shared" / "data"
+    data = options.data or Path(os.environ.get("KNOWLIP_DATA") or usual)
     if not (data / "s1_scenes" / "scenes.csv").is_file():
         print(f"{data}: no real scenes (s1_scenes/scenes.csv); name their folder in KNOWLIP_DATA", file=sys.stderr)
         return 2
@@ -305,7 +306,8 @@ def main() -> int:
     figures["mean_level"] = levels
     figures["seconds"] = round(time.perf_counter() - start, 1)
     if options.figure:
-        write_figure(options.figure, dev, simulated)
+        beside = {} if options.simulated_only else {"real": dev}
+        write_figure(options.figure, {**beside, "simulated": simulated})
     print(json.dumps(figures))
     return 0
 

@@ -126,7 +126,7 @@ class Sensor:
 # azimuth ambiguity below -22 dB; orbit 693 km, 98.18 deg. The annotation of a product gives the PRF (1452-1717 Hz), the
 # window (Hamming, 0.70-0.75) and the noise: -22.6 to -29.9 dB over the swath, on average -26.1. Speckle of real
 # products is a little finer in azimuth and of more looks than specified: after the same mapping, calm water, fields and
-# woods agree with 20.4 m and 4.9 looks (benchmarks/realism.py), and those are taken.
+# woods agree with 19 m and 4.9 looks (benchmarks/realism.py), and those are taken.
 _SENTINEL1_IW = Sensor(
     name="sentinel1-iw",
     platform="sentinel-1",
@@ -136,7 +136,7 @@ _SENTINEL1_IW = Sensor(
     mode="IW",
     product_type="GRDH",
     range_resolution_m=20.4,
-    azimuth_resolution_m=20.4,
+    azimuth_resolution_m=19.0,
     gsd_m=10.0,
     looks=4.9,
     incidence_range_deg=(29.1, 46.0),
