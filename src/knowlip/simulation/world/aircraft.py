@@ -11,8 +11,8 @@ from knowlip.simulation.world.grid import Grid
 #   A220-300, A320 (with sharklets), A330-300, A350-900: Airbus, "Aircraft Characteristics - Airport and Maintenance
 #   Planning" (AC) of each; ARJ21-700 (C909): COMAC, "ARJ21 Airplane Characteristics for Airport Planning";
 #   737-800 (with winglets) and 787-9: Boeing, D6-58325-7 and D6-58333, "Airplane Characteristics for Airport Planning".
-#   transport: C-130H, Lockheed Martin / USAF fact sheet (97 ft 9 in, 132 ft 7 in); fighter: F-16C, USAF fact sheet (49 ft 5 in,
-#   32 ft 8 in); business jet: Gulfstream G650 product specification (99 ft 9 in, 99 ft 7 in).
+# transport: C-130H, Lockheed Martin / USAF fact sheet (97 ft 9 in, 132 ft 7 in); fighter: F-16C, USAF fact sheet (49 ft
+# 5 in, 32 ft 8 in); business jet: Gulfstream G650 product specification (99 ft 9 in, 99 ft 7 in).
 AIRCRAFT_SIZES_M: dict[str, tuple[float, float]] = {
     "A220": (38.71, 35.10),
     "A320": (37.57, 35.80),

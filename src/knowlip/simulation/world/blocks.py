@@ -67,7 +67,9 @@ def _straight(cells: Cells, lattices: Lattices) -> tuple[Floats, Ints, Ints, NDA
     size = length[at] * np.where(loose, 0.75 + 0.5 * unit(hashed), 1.0)
     shift = np.where(loose, unit(mix(hashed, 5)), 0.0) * size
     # only as far along the row as the cell's circle reaches
-    half = np.sqrt(np.maximum(reach[at] ** 2 - np.maximum(np.abs((row + 0.5) * depth[at] - across[at]) - depth[at], 0) ** 2, 0))
+    half = np.sqrt(
+        np.maximum(reach[at] ** 2 - np.maximum(np.abs((row + 0.5) * depth[at] - across[at]) - depth[at], 0) ** 2, 0)
+    )
     begin = np.floor((along[at] - half + shift) / size).astype(np.intp)
     of, column = _expand(begin, np.floor((along[at] + half + shift) / size).astype(np.intp) - begin + 1)
     at, row, size, shift, hashed = at[of], row[of], size[of], shift[of], hashed[of]

@@ -153,11 +153,11 @@ def _rows(sites: Sites, style: Style, rng: np.random.Generator) -> Structures:
         length = np.minimum(length, lot_u - 2)
         wide = np.minimum(width[site] * (np.float32(0.94) + np.float32(0.12) * jitter[2]), lot_v - rule.gap_m)
         keep &= (length > 5) & (wide > 5)
-    base = drawn(rule.height_m)
+    base: Floats = drawn(rule.height_m)
     if style == Style.TOWERS:
-        base = base * (np.float32(0.5) + np.maximum(sites.density, 0))
+        base = base * (np.float32(0.5) + np.maximum(sites.density, np.float32(0)))
     elif style == Style.SLABS:
-        base = base * (np.float32(0.7) + np.float32(0.6) * np.maximum(sites.density, 0))
+        base = base * (np.float32(0.7) + np.float32(0.6) * np.maximum(sites.density, np.float32(0)))
     step = 2.6 if style == Style.CONTAINERS else 0.1
     height = base[site] * (np.float32(0.85) + np.float32(0.3) * jitter[1])
     height = np.maximum(np.round(height / np.float32(step)) * np.float32(step), np.float32(2.6))

@@ -97,7 +97,9 @@ class Coarse:
         """What an array (H, W) of pixels holds at the nodes (h, w), edges repeated outside."""
         return np.pad(mask[:: self.step, :: self.step], ((1, 2), (1, 2)), mode="edge")
 
-    def at(self, field: NDArray[np.float32], x_m: NDArray[np.floating], y_m: NDArray[np.floating]) -> NDArray[np.float32]:
+    def at(
+        self, field: NDArray[np.float32], x_m: NDArray[np.floating], y_m: NDArray[np.floating]
+    ) -> NDArray[np.float32]:
         """A field (h, w) at points, linearly between nodes; points outside are moved to the edge."""
         h, w = field.shape
         half, per_m = np.float32(0.5 * self.grid.gsd_m), np.float32(1 / self.step_m)

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowlip.simulation.cities import City
-from knowlip.simulation.ground import LandCover, Structures, World, WorldObject
-from knowlip.simulation.world.airfield import Airfield, place_airfield
+from knowlip.simulation.ground import LandCover, World, WorldObject
 from knowlip.simulation.world.aircraft import park_aircraft
+from knowlip.simulation.world.airfield import Airfield, place_airfield
 from knowlip.simulation.world.blocks import make_blocks
 from knowlip.simulation.world.cells import draw_plan, make_cells
 from knowlip.simulation.world.countryside import draw_shares, make_countryside

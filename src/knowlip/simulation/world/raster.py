@@ -1,6 +1,7 @@
 """Convex shapes into pixels, many at a time: a pixel belongs to a shape when its centre does."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,7 @@ def fill_in_parts(
     sizes = np.minimum(spread[:, 0], grid.shape[1]) * np.minimum(spread[:, 1], grid.shape[0])
     part = (np.cumsum(sizes) // _CHUNK_PX).astype(np.int64)
     edges = np.concatenate([[0], np.nonzero(np.diff(part))[0] + 1, [len(part)]])
-    for i, j in zip(edges[:-1], edges[1:], strict=True):
+    for i, j in pairwise(edges):
         flat, owner = fill(grid, polygons_xy_m[i:j])
         yield flat, owner + i
 
@@ -113,7 +114,9 @@ def boxes(
     return np.stack([xs, ys], axis=2).astype(np.float32)
 
 
-def discs(x_m: NDArray[np.floating], y_m: NDArray[np.floating], diameter_m: NDArray[np.floating]) -> NDArray[np.float32]:
+def discs(
+    x_m: NDArray[np.floating], y_m: NDArray[np.floating], diameter_m: NDArray[np.floating]
+) -> NDArray[np.float32]:
     """Sixteen-sided polygons (N, 16, 2) of circles' area."""
     t = (np.arange(16) + 0.5) * (np.pi / 8)
     # a regular 16-gon of this circumradius has the circle's area

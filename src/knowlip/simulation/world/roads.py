@@ -71,7 +71,7 @@ class Lines:
 def between(cells: Cells, rng: np.random.Generator) -> Lines:
     """Roads along borders of neighbourhoods: avenues in town, lanes in the country, where not all have one."""
     urban = np.isin(cells.zone, URBAN_ZONES)[cells.border_cells]
-    either, both = urban.any(axis=1), urban.all(axis=1)
+    either, both = urban[:, 0] | urban[:, 1], urban[:, 0] & urban[:, 1]
     has = either | (rng.random(len(either)) < 0.5)
     length = np.hypot(*(cells.borders_xy_m[:, 1] - cells.borders_xy_m[:, 0]).T)
     has &= length < 5000

@@ -63,7 +63,7 @@ def draw_structures(
     return height
 
 
-def _footprints(grid: Grid, roofs: Structures) -> "list[tuple[NDArray[np.intp], NDArray[np.float32]]]":
+def _footprints(grid: Grid, roofs: Structures) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:
     """Pixels of footprints and their heights, part by part."""
     parts = []
     round_ = roofs.kind == Kind.TANK
@@ -85,12 +85,17 @@ def _shares(grid: Grid, roofs: Structures) -> tuple[NDArray[np.float32], NDArray
     H, W = grid.shape
     area = np.float32(grid.gsd_m**2)
     big = roofs.length_m > 2.2 * grid.gsd_m
-    small = roofs.take(~big)
-    rows, cols = grid.pixel(small.y_m * 0 + small.x_m, small.y_m)
-    at = rows * W + cols
-    footprint = small.length_m * small.width_m / area
-    share = np.bincount(at, footprint, H * W).astype(np.float32)
-    sums = np.bincount(at, footprint * small.height_m, H * W).astype(np.float32)
+    share, sums = np.zeros(H * W, np.float32), np.zeros(H * W, np.float32)
+
+    def heap(chosen: Structures) -> None:
+        """Put each on the pixel that holds its centre."""
+        rows, cols = grid.pixel(chosen.x_m, chosen.y_m)
+        footprint = chosen.length_m * chosen.width_m / area
+        at = rows * W + cols
+        np.add(share, np.bincount(at, footprint, H * W), out=share, casting="unsafe")
+        np.add(sums, np.bincount(at, footprint * chosen.height_m, H * W), out=sums, casting="unsafe")
+
+    heap(roofs.take(~big))
     large = roofs.take(big)
     # the footprint is spread over the pixels whose centres it holds, or its own pixel when it holds none
     shapes = boxes(large.x_m, large.y_m, large.length_m, large.width_m, large.axis_deg)
@@ -99,13 +104,9 @@ def _shares(grid: Grid, roofs: Structures) -> tuple[NDArray[np.float32], NDArray
         count = np.bincount(owner, minlength=len(large))
         covered |= count > 0
         each = (large.length_m * large.width_m / area)[owner] / count[owner]
-        share += np.bincount(flat, each, H * W).astype(np.float32)
-        sums += np.bincount(flat, each * large.height_m[owner], H * W).astype(np.float32)
-    lost = large.take(~covered)
-    if len(lost):
-        rows, cols = grid.pixel(lost.x_m, lost.y_m)
-        part = lost.length_m * lost.width_m / area
-        np.add.at(share, (rows, cols) if share.ndim == 2 else rows * W + cols, part)
-        np.add.at(sums, (rows, cols) if sums.ndim == 2 else rows * W + cols, part * lost.height_m)
-    over = np.maximum(share, 1)
-    return (share / over).reshape(H, W), (sums / over).reshape(H, W)
+        np.add.at(share, flat, each.astype(np.float32))
+        np.add.at(sums, flat, (each * large.height_m[owner]).astype(np.float32))
+    heap(large.take(~covered))
+    over = np.maximum(share, np.float32(1))
+    shares, means = share / over, sums / over
+    return shares.astype(np.float32).reshape(H, W), means.astype(np.float32).reshape(H, W)

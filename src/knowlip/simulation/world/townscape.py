@@ -78,7 +78,12 @@ def furnish(
     for lines in (carried, lanes_carried, track_carried):
         paint(landcover, grid, lines.strips(least), LandCover.ROAD)
     landcover[keep_off & ~water & (landcover == LandCover.ROAD) & (zone == Zone.AIRPORT)] = LandCover.BARE
-    tables = [bridges, lane_bridges, track_bridges, _clear(roads.rails(grid, _chained(track, track_carried), water), grid)]
+    tables = [
+        bridges,
+        lane_bridges,
+        track_bridges,
+        _clear(roads.rails(grid, _chained(track, track_carried), water), grid),
+    ]
     if airfield is not None:
         paint(landcover, grid, airfield.pavement, LandCover.ROAD)
         tables.append(airfield.structures.take(_inside(airfield.structures, grid)))
@@ -215,17 +220,15 @@ def _chimneys(
     wide = rng.uniform(3, 8, n).astype(np.float32)
     table = Structures(
         np.full(n, Kind.CHIMNEY, np.uint8),
-        halls.x_m + np.cos(a) * off,
-        halls.y_m + np.sin(a) * off,
+        (halls.x_m + np.cos(a) * off).astype(np.float32),
+        (halls.y_m + np.sin(a) * off).astype(np.float32),
         wide,
         wide,
         rng.uniform(35, 180, n).astype(np.float32),
         np.zeros(n, np.float32),
     )
     dry = _inside(table, grid)
-    dry[dry] &= np.isin(
-        plots.zone[owner[grid.pixel(table.x_m[dry], table.y_m[dry])]], (Zone.INDUSTRIAL, Zone.PORT)
-    )
+    dry[dry] &= np.isin(plots.zone[owner[grid.pixel(table.x_m[dry], table.y_m[dry])]], (Zone.INDUSTRIAL, Zone.PORT))
     return table.take(dry)
 
 
