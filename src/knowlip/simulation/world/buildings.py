@@ -99,6 +99,10 @@ def _table(
     )
 
 
+_TALLER = {Style.TOWERS: (0.5, 1.0), Style.SLABS: (0.7, 0.6)}
+"""How heights grow with building density: at none, and with each unit."""
+
+
 def _sizes(sites: Sites) -> tuple[Floats, Floats]:
     """Length and depth in metres of the sites."""
     p = sites.corners_xy_m
@@ -153,11 +157,10 @@ def _rows(sites: Sites, style: Style, rng: np.random.Generator) -> Structures:
         length = np.minimum(length, lot_u - 2)
         wide = np.minimum(width[site] * (np.float32(0.94) + np.float32(0.12) * jitter[2]), lot_v - rule.gap_m)
         keep &= (length > 5) & (wide > 5)
-    base: Floats = drawn(rule.height_m)
-    if style == Style.TOWERS:
-        base = base * (np.float32(0.5) + np.maximum(sites.density, np.float32(0)))
-    elif style == Style.SLABS:
-        base = base * (np.float32(0.7) + np.float32(0.6) * np.maximum(sites.density, np.float32(0)))
+    # towers and slabs are taller towards the centre
+    offset, per_density = _TALLER.get(style, (1.0, 0.0))
+    taller = np.float32(offset) + np.float32(per_density) * np.maximum(sites.density, np.float32(0))
+    base = np.asarray(drawn(rule.height_m) * taller, np.float32)
     step = 2.6 if style == Style.CONTAINERS else 0.1
     height = base[site] * (np.float32(0.85) + np.float32(0.3) * jitter[1])
     height = np.maximum(np.round(height / np.float32(step)) * np.float32(step), np.float32(2.6))
