@@ -130,7 +130,8 @@ def sea_harbour(
             ground.append(local.box(left, right, -20, out))
             along = local.box(left + 18, right - 18, 12, out - 16)
             yards.append(np.roll(along, -1, axis=0))
-            styles.append(terminal)
+            # an oil jetty carries pipes, its tanks stand ashore
+            styles.append(Style.NONE if terminal == Style.TANKS else terminal)
             quays.append(_quay(local, (left, 0), (left, out), (-1, 0), terminal))
             quays.append(_quay(local, (right, 0), (right, out), (1, 0), terminal))
         quays.append(_quay(local, (right if pier else left, 0), (left + pitch, 0), (0, 1), terminal))
