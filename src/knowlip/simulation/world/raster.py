@@ -1,6 +1,7 @@
 """Convex shapes into pixels, many at a time: a pixel belongs to a shape when its centre does."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def fill_in_parts(
     sizes = np.minimum(across, grid.shape[1]) * np.minimum(down, grid.shape[0])
     part = (np.cumsum(sizes) // _CHUNK_PX).astype(np.int64)
     edges = np.concatenate([[0], np.nonzero(np.diff(part))[0] + 1, [len(part)]])
-    for i, j in zip(edges[:-1], edges[1:], strict=True):
+    for i, j in pairwise(edges):
         flat, owner = fill(grid, polygons_xy_m[i:j])
         yield flat, owner + i
 
