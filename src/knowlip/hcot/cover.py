@@ -5,7 +5,8 @@ class has an expected level and spread. Uncalibrated scenes get the level that e
 
 Sources of the levels (C band, 30 to 45 degrees): Ulaby, Dobson 1989, "Radar Scattering Statistics for Terrain";
 Torres et al. 2012 and ESA's Sentinel-1 performance reports for noise-limited water in cross polarisation; Abdelfattah,
-Nicolas 2006 for built-up texture.
+Nicolas 2006 for built-up texture. Spreads and textures of cells, and how levels vary within built-up land, are those of
+simulated Sentinel-1 scenes, whose levels follow the same sources and are checked against real ones.
 """
 
 from __future__ import annotations
@@ -41,18 +42,22 @@ class Component:
 
 
 _CLASSES: dict[str, tuple[Component, ...]] = {
-    # thermal noise holds water up in cross polarisation; wind spreads it in co-polarisation
-    "water": (Component(1.0, (-18.5, 3.0), (-23.5, 2.5), (0.5, 0.7)),),
-    "woodland": (Component(1.0, (-8.3, 1.6), (-14.5, 1.5), (0.6, 0.6)),),
-    "farmland": (Component(1.0, (-11.3, 2.0), (-17.5, 2.0), (0.6, 0.6)),),
-    "building": (
-        # houses among trees are as bright as woodland but rougher, though hardly where 8 bits clip bright points;
-        # dense and industrial quarters are rough and bright
-        Component(0.5, (-6.5, 2.0), (-13.0, 1.8), (0.9, 0.4)),
-        Component(0.3, (-6.5, 2.5), (-13.5, 2.5), (1.7, 0.6)),
-        Component(0.2, (-2.0, 4.0), (-9.0, 4.0), (2.4, 0.8)),
+    # thermal noise holds water up in cross polarisation; wind spreads it in co-polarisation, and so do ships and shores
+    "water": (
+        Component(0.85, (-17.5, 3.5), (-24.9, 1.3), (0.2, 0.4)),
+        Component(0.15, (-14.0, 4.5), (-22.8, 2.5), (1.0, 0.8)),
     ),
-    "bare": (Component(1.0, (-13.5, 2.2), (-20.0, 2.0), (0.6, 0.6)),),
+    "woodland": (Component(1.0, (-8.4, 2.0), (-13.7, 1.9), (0.65, 0.6)),),
+    "farmland": (Component(1.0, (-11.9, 1.9), (-18.8, 1.8), (0.55, 0.55)),),
+    "building": (
+        # houses among trees are as bright as woodland but rougher, though hardly where 8 bits clip bright points
+        Component(0.4, (-6.5, 2.0), (-13.3, 1.8), (0.95, 0.4)),
+        Component(0.3, (-6.8, 1.8), (-14.5, 1.6), (1.5, 0.6)),
+        # walls that face the radar, and quarters that none face
+        Component(0.15, (-3.0, 2.5), (-12.0, 2.5), (1.9, 0.8)),
+        Component(0.15, (-10.0, 2.0), (-17.0, 1.8), (1.6, 0.6)),
+    ),
+    "bare": (Component(1.0, (-13.6, 2.4), (-20.5, 2.0), (0.7, 0.7)),),
 }
 
 _PRIOR = {"water": 0.12, "woodland": 0.22, "farmland": 0.28, "building": 0.24, "bare": 0.14}
