@@ -15,7 +15,7 @@ SIZES = {
     "ARJ21": (33.5, 27.3),
     "B737": (39.5, 35.8),
     "B787": (62.8, 60.1),
-    "transport": (29.8, 40.4),
+    "C-130": (29.8, 40.4),
     "fighter": (15.0, 10.0),
     "business jet": (21.0, 20.0),
 }
@@ -66,7 +66,7 @@ def test_nearly_all_energy_stands_on_the_aircraft(kind):
     assert np.mean(shares) > 0.95
 
 
-@pytest.mark.parametrize("kind", ["A320", "B787", "ARJ21", "transport"])
+@pytest.mark.parametrize("kind", ["A320", "B787", "ARJ21", "C-130"])
 def test_fuselage_and_edges_are_sampled_closer_than_a_metre(kind):
     target = parked(kind)
     points = aircraft_scatterers(target, LOOK, np.random.default_rng(3))
@@ -98,7 +98,7 @@ def test_a_leading_edge_flashes_when_it_is_met_squarely():
     assert 10 * np.log10(square / askew) > 6
 
 
-@pytest.mark.parametrize(("kind", "engines"), [("A320", 2), ("ARJ21", 2), ("transport", 4)])
+@pytest.mark.parametrize(("kind", "engines"), [("A320", 2), ("ARJ21", 2), ("C-130", 4)])
 def test_engines_shine_where_the_type_has_them_when_seen_from_ahead(kind, engines):
     frame = AIRFRAMES[kind]
     half = SIZES[kind][1] / 2

@@ -79,29 +79,78 @@ def test_amplitudes_describe_themselves(scene):
     assert sigma0_db == pytest.approx(-8, abs=2)
 
 
-def test_objects_are_where_the_truth_says(tmp_path):
+def truth_of(path, kind):
+    return path.parent / "truth" / f"{path.stem}.{kind}"
+
+
+def test_objects_are_where_the_image_shows_them(tmp_path):
     sensor = find_sensor("sentinel1-iw")
-    seen = 0
-    for seed in range(3):
-        path = simulate_scene(find_city("Singapore"), sensor, (512, 512), seed, tmp_path / str(seed))
-        objects = pq.read_table(path.parent / "truth" / f"{path.stem}.objects.parquet").to_pylist()
+    seen, moved = 0, 0
+    for seed in range(4):
+        path = simulate_scene(find_city("Hong Kong"), sensor, (640, 640), seed, tmp_path / str(seed))
+        objects = pq.read_table(truth_of(path, "objects.parquet")).to_pylist()
         with rasterio.open(path) as src:
-            vv = src.read(1).astype(float) ** 2
-        with rasterio.open(path.parent / "truth" / f"{path.stem}.landcover.tif") as src:
+            vv, transform = src.read(1).astype(float) ** 2, src.transform
+        with rasterio.open(truth_of(path, "landcover.tif")) as src:
             landcover = src.read(1)
         sea = np.median(vv[landcover == 1])
         assert len({o["object_id"] for o in objects}) == len(objects)
         for o in objects:
             col, row = int(o["centre_col"]), int(o["centre_row"])
-            assert landcover[row, col] == 1
+            assert landcover[int(o["true_centre_row"]), int(o["true_centre_col"])] == 1
             assert np.mean(o["corners"][0::2]) == pytest.approx(o["centre_col"])
             assert np.mean(o["corners"][1::2]) == pytest.approx(o["centre_row"])
+            assert transform @ tuple(o["corners"][:2]) == pytest.approx(tuple(o["corners_m"][:2]))
             assert o["source"] == "simulation"
-            if o["length_m"] > 80 and o["state"] != "moored":
-                box = vv[max(0, row - 1) : row + 2, max(0, col - 1) : col + 2]
-                assert box.max() > 8 * sea
+            off_px = math.hypot(o["centre_col"] - o["true_centre_col"], o["centre_row"] - o["true_centre_row"])
+            if o["state"] == "under way":
+                # Raney 1971: at most R v / V, for some 900 km and 7.6 km/s
+                assert off_px * 10 <= 135 * o["speed_m_s"]
+                moved += off_px > 3
+            else:
+                assert off_px == 0
+            if o["length_m"] > 80 and o["state"] != "moored" and 2 < col < 637 and 2 < row < 637:
+                box = vv[row - 2 : row + 3, col - 2 : col + 3]
+                assert box.max() > 5 * sea
                 seen += 1
     assert seen > 3
+    assert moved > 0
+
+
+def test_truth_lies_on_the_scenes_grid_and_says_what_it_is(scene):
+    path, sidecar = scene
+    assert set(sidecar["truth"]) == {"landcover", "zone", "height", "objects"}
+    with rasterio.open(path) as src:
+        grid = (src.shape, src.transform, src.crs)
+    for kind in ("landcover", "zone", "height"):
+        with rasterio.open(path.parent / sidecar["truth"][kind]) as src:
+            assert (src.shape, src.transform, src.crs) == grid
+            values = src.read(1)
+            if kind == "height":
+                assert src.scales == (0.1,)
+                assert 0 <= values.min() * 0.1 <= values.max() * 0.1 < 900
+            else:
+                assert values.min() >= 1
+
+
+def test_products_of_8_bit_are_stretched_and_claim_no_calibration(tmp_path):
+    path = simulate_scene(find_city("Lisbon"), find_sensor("umbra-spotlight"), (300, 300), 1, tmp_path)
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    assert sidecar["radiometry"] == {"quantity": "amplitude"}
+    with rasterio.open(path) as src:
+        assert src.dtypes == ("uint8",)
+        values = src.read(1)
+    assert values.min() >= 1
+    assert 0 < (values == 255).mean() < 0.02
+
+
+def test_an_incidence_angle_asked_for_is_kept_and_a_preview_is_a_picture(tmp_path):
+    (path,) = simulate(tmp_path, 1, 1, "capella-spotlight", 256, 2, incidence_deg=31.0, preview=True)
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    assert sidecar["incidence_near_deg"] <= 31.0 <= sidecar["incidence_far_deg"]
+    with rasterio.open(path.with_suffix(".png")) as picture:
+        assert picture.count == 3
+        assert picture.shape == (256, 2 * 256 + 8)
 
 
 def test_workers_do_not_change_a_byte(tmp_path):
@@ -110,7 +159,7 @@ def test_workers_do_not_change_a_byte(tmp_path):
     two = simulate(tmp_path / "two", 2, 2, "sentinel1-iw", 256, 9, workers=2)
     assert [p.name for p in one] == [p.name for p in two]
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
-    assert len(digests(tmp_path / "one")) == 16
+    assert len(digests(tmp_path / "one")) == 4 * 6
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
@@ -147,6 +196,7 @@ def test_few_cities_already_show_harbours_fields_and_hills():
         ({"scenes_per_city": 0}, "scenes per city must be at least 1"),
         ({"workers": 0}, "workers must be at least 1"),
         ({"seed": -1}, "seed must not be negative"),
+        ({"incidence_deg": 60.0}, "incidence of hongtu1 must be 20 to 45 degrees, not 60"),
     ],
 )
 def test_bad_values_are_refused_and_nothing_is_written(tmp_path, change, text):

@@ -18,6 +18,10 @@ def simulate(
     sensor: Annotated[str, typer.Option(help="Sensor preset; see --list-sensors.")] = "sentinel1-iw",
     size: Annotated[int, typer.Option(help="Rows and columns of a scene, pixels.")] = 1024,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    incidence: Annotated[
+        float | None, typer.Option(help="Incidence angle in degrees; drawn from the sensor's range without it.")
+    ] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Also write a picture of each scene.")] = False,
     list_sensors: Annotated[bool, typer.Option("--list-sensors", help="List the sensor presets and exit.")] = False,
     list_cities: Annotated[bool, typer.Option("--list-cities", help="List the cities and exit.")] = False,
     workers: Workers = 0,
@@ -25,6 +29,8 @@ def simulate(
     quiet: Quiet = False,
 ) -> None:
     """Simulate georeferenced radar scenes of real cities, with exact land cover and targets."""
+    from dataclasses import asdict
+
     from knowlip.core.errors import ConfigError
     from knowlip.core.folder import cannot_write
     from knowlip.simulation.cities import cities as all_cities
@@ -32,9 +38,10 @@ def simulate(
     from knowlip.simulation.simulate import simulate as run
 
     if list_sensors:
-        rows = [vars(s) for s in SENSORS.values()]
+        rows = [asdict(s) for s in SENSORS.values()]
         lines = [
-            f"{s.name:16} {s.band:3} {s.gsd_m:5.1f} m  {' '.join(s.polarisations):12} {s.platform}"
+            f"{s.name:18} {s.band:3} {s.gsd_m:5.2f} m  {' '.join(s.polarisations):6} "
+            f"{s.incidence_range_deg[0]:4.1f}-{s.incidence_range_deg[1]:4.1f} deg  {s.platform}"
             for s in SENSORS.values()
         ]
         return show(rows, as_json, "\n".join(lines))
@@ -64,6 +71,8 @@ def simulate(
                 city or (),
                 processes(workers),
                 lambda done, total: progress(done, total, ""),
+                incidence,
+                preview,
             )
     except ValueError as error:
         raise ConfigError("simulate", str(error), "See `knowlip simulate --help`") from error

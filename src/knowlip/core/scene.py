@@ -32,6 +32,8 @@ class Truth(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     landcover: str | None = None
+    zone: str | None = None
+    height: str | None = None
     objects: str | None = None
 
 

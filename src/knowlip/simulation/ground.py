@@ -63,6 +63,21 @@ LANDCOVER_COLORS: dict[int, tuple[int, int, int, int]] = {
     LandCover.BARE: (190, 180, 165, 255),
 }
 
+ZONE_COLORS: dict[int, tuple[int, int, int, int]] = {
+    Zone.UNKNOWN: (0, 0, 0, 0),
+    Zone.WATER: (40, 90, 200, 255),
+    Zone.RESIDENTIAL_DENSE: (170, 60, 40, 255),
+    Zone.RESIDENTIAL_SPARSE: (230, 150, 110, 255),
+    Zone.COMMERCIAL: (200, 40, 90, 255),
+    Zone.INDUSTRIAL: (150, 90, 170, 255),
+    Zone.PORT: (90, 60, 140, 255),
+    Zone.AIRPORT: (120, 120, 130, 255),
+    Zone.PARK: (110, 190, 90, 255),
+    Zone.FARMLAND: (220, 200, 90, 255),
+    Zone.WOODLAND: (20, 110, 50, 255),
+    Zone.BARE: (190, 180, 165, 255),
+}
+
 
 @dataclass(frozen=True)
 class Structures:

@@ -4,50 +4,31 @@ A scene's sidecar is written last and every file under a temporary name first, s
 """
 
 import json
-import os
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import rasterio
 from numpy.typing import NDArray
 from pyproj import Proj, Transformer
 
 from knowlip.simulation.cities import City
-from knowlip.simulation.ground import LANDCOVER_COLORS, World
 from knowlip.simulation.imaging import image_world
+from knowlip.simulation.preview import write_preview
 from knowlip.simulation.sensors import Sensor
+from knowlip.simulation.truth_files import replacing, truth_names, write_raster, write_truth
 from knowlip.simulation.world import make_world
 
 DN_PER_AMPLITUDE = 1000.0
 CALIBRATION_DB = -60.0
 """sigma0 in dB is 20 log10(DN) plus this."""
 
+_WHITE_QUANTILE = 0.995
 _MAX_OFFSET_M = 3000.0
 _EARTH_RADIUS_KM = 6371.0
-_OBJECT_SCHEMA = pa.schema(
-    [
-        ("object_id", pa.string()),
-        ("cls", pa.string()),
-        ("subtype", pa.string()),
-        ("centre_col", pa.float64()),
-        ("centre_row", pa.float64()),
-        ("length_m", pa.float64()),
-        ("width_m", pa.float64()),
-        ("heading_deg", pa.float64()),
-        ("corners", pa.list_(pa.float64())),
-        ("state", pa.string()),
-        ("source", pa.string()),
-    ]
-)
 
 
 def scene_id(city: City, sensor: Sensor, index: int) -> str:
@@ -63,73 +44,12 @@ def utm_epsg(lat_deg: float, lon_deg: float) -> int:
     return (32600 if lat_deg >= 0 else 32700) + zone
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary path in the same folder that takes the place of `path` when the block ends well."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _write_raster(
-    path: Path, bands: NDArray[Any], names: tuple[str, ...], epsg: int, transform: rasterio.Affine, **options: Any
-) -> None:
-    """Write bands (C, H, W) as a tiled, deflated GeoTIFF with no-data 0 and a description for each band."""
-    profile = {
-        "driver": "GTiff",
-        "count": bands.shape[0],
-        "height": bands.shape[1],
-        "width": bands.shape[2],
-        "dtype": bands.dtype.name,
-        "crs": f"EPSG:{epsg}",
-        "transform": transform,
-        "nodata": 0,
-        "tiled": True,
-        "blockxsize": 256,
-        "blockysize": 256,
-        "compress": "deflate",
-        "BIGTIFF": "IF_SAFER",
-    }
-    with _replacing(path) as temporary, rasterio.open(temporary, "w", **profile, **options) as out:
-        out.write(bands)
-        for band, name in enumerate(names, start=1):
-            out.set_band_description(band, name)
-        if bands.dtype == np.uint8:
-            out.write_colormap(1, LANDCOVER_COLORS)
-
-
-def _write_objects(path: Path, scene: str, world: World) -> None:
-    """Write the objects with their places in pixels, where a pixel's centre is its index plus a half."""
-    gsd = world.gsd_m
-    rows = [
-        {
-            "object_id": f"{scene}-{k:04d}",
-            "cls": o.cls,
-            "subtype": o.subtype,
-            "centre_col": o.centre_xy_m[0] / gsd,
-            "centre_row": o.centre_xy_m[1] / gsd,
-            "length_m": o.length_m,
-            "width_m": o.width_m,
-            "heading_deg": o.heading_deg,
-            "corners": (o.corners_xy_m / gsd).ravel().tolist(),
-            "state": o.state,
-            "source": "simulation",
-        }
-        for k, o in enumerate(world.objects)
-    ]
-    with _replacing(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema=_OBJECT_SCHEMA), temporary)
-
-
-def _look_azimuth_deg(sensor: Sensor, lat_deg: float, ascending: bool) -> float:
+def _look_azimuth_deg(sensor: Sensor, lat_deg: float, ascending: bool, side: str) -> float:
     """Direction of view over ground, clockwise from true north, of an orbit of the sensor's inclination."""
     sine = np.cos(np.deg2rad(sensor.inclination_deg)) / max(np.cos(np.deg2rad(lat_deg)), 0.2)
     northward = float(np.rad2deg(np.arcsin(np.clip(sine, -1, 1))))
     heading = northward if ascending else 180 - northward
-    return round((heading + (90 if sensor.look_sides[0] == "right" else -90)) % 360, 3) % 360
+    return round((heading + (90 if side == "right" else -90)) % 360, 3) % 360
 
 
 def _incidence_deg(
@@ -157,12 +77,19 @@ def _acquired(lon_deg: float, ascending: bool, rng: np.random.Generator) -> date
 
 def is_complete(folder: Path, scene: str) -> bool:
     """Whether the scene and all that its sidecar names are there."""
-    files = (f"{scene}.json", f"{scene}.tif", f"truth/{scene}.landcover.tif", f"truth/{scene}.objects.parquet")
+    files = (f"{scene}.json", f"{scene}.tif", *truth_names(scene).values())
     return all((folder / name).is_file() for name in files)
 
 
 def simulate_scene(
-    city: City, sensor: Sensor, shape: tuple[int, int], seed: int, out_dir: Path, index: int = 0
+    city: City,
+    sensor: Sensor,
+    shape: tuple[int, int],
+    seed: int,
+    out_dir: Path,
+    index: int = 0,
+    incidence_deg: float | None = None,
+    preview: bool = False,
 ) -> Path:
     """Simulate a scene near a city and write it with its truth, unless it is there already.
 
@@ -173,23 +100,26 @@ def simulate_scene(
         seed: Sets everything random; the same arguments give the same bytes.
         out_dir: Folder to write to.
         index: Which of the city's scenes this is; goes into its id.
+        incidence_deg: Incidence angle in the middle; drawn from the sensor's range when None.
+        preview: Also write a picture.
 
     Returns:
         Path of the scene's GeoTIFF.
     """
     scene = scene_id(city, sensor, index)
-    tif = out_dir / f"{scene}.tif"
-    if is_complete(out_dir, scene):
+    tif, picture = out_dir / f"{scene}.tif", out_dir / f"{scene}.png"
+    if is_complete(out_dir, scene) and (picture.is_file() or not preview):
         return tif
-    truth = out_dir / "truth"
-    truth.mkdir(parents=True, exist_ok=True)
+    (out_dir / "truth").mkdir(parents=True, exist_ok=True)
 
     rng = np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(scene.encode())]))
     ascending = bool(rng.integers(2))
     acquired = _acquired(city.lon_deg, ascending, rng)
-    middle_deg = float(rng.uniform(*sensor.incidence_range_deg))
+    drawn_deg = float(rng.uniform(*sensor.incidence_range_deg))
+    middle_deg = drawn_deg if incidence_deg is None else incidence_deg
     offset_m = rng.uniform(-_MAX_OFFSET_M, _MAX_OFFSET_M, 2)
     world_seed, image_seed = (int(s) for s in rng.integers(0, 2**63, 2))
+    side = str(rng.choice(sensor.look_sides))
 
     epsg = utm_epsg(city.lat_deg, city.lon_deg)
     east, north = Transformer.from_crs(4326, epsg, always_xy=True).transform(city.lon_deg, city.lat_deg)
@@ -198,21 +128,23 @@ def simulate_scene(
     top = round((north + offset_m[1] + shape[0] * gsd / 2) / gsd) * gsd
     transform = rasterio.Affine(gsd, 0, left, 0, -gsd, top)
 
-    look_deg = _look_azimuth_deg(sensor, city.lat_deg, ascending)
+    look_deg = _look_azimuth_deg(sensor, city.lat_deg, ascending, side)
     # rows follow the grid's north, which turns away from true north by the meridian's convergence
     convergence = float(Proj(epsg).get_factors(city.lon_deg, city.lat_deg).meridian_convergence)
     grid_look_deg = (look_deg - convergence) % 360
     incidence = _incidence_deg(shape, gsd, middle_deg, grid_look_deg, sensor.altitude_km)
 
     world = make_world(city, shape, gsd, world_seed)
-    image = image_world(world, sensor, incidence, grid_look_deg, image_seed)
-    dn = np.stack([_amplitude_dn(image.sigma0[p]) for p in sensor.polarisations])
+    image = image_world(world, sensor, incidence, grid_look_deg, image_seed, side)
+    calibrated = sensor.bits == 16
+    stored = np.stack([_amplitude_dn(image.sigma0[p], calibrated) for p in sensor.polarisations])
 
-    landcover_name, objects_name = f"truth/{scene}.landcover.tif", f"truth/{scene}.objects.parquet"
-    _write_raster(out_dir / landcover_name, world.landcover[None], ("landcover",), epsg, transform, ZLEVEL=6)
-    _write_objects(out_dir / objects_name, scene, world)
+    write_truth(out_dir, scene, world, image.offsets_xy_m, epsg, transform)
     # speckle does not compress, so more than the fastest level costs time for nothing
-    _write_raster(tif, dn, sensor.polarisations, epsg, transform, ZLEVEL=1, PREDICTOR=2)
+    write_raster(tif, stored, sensor.polarisations, epsg, transform, ZLEVEL=1, PREDICTOR=2)
+    if preview:
+        write_preview(picture, image.sigma0[sensor.polarisations[0]], world, image.offsets_xy_m)
+    radiometry = {"quantity": "amplitude", "convention": "sigma0", "calibration_db": CALIBRATION_DB}
     sidecar = {
         "scene_id": scene,
         "platform": sensor.platform,
@@ -223,20 +155,28 @@ def simulate_scene(
         "polarisations": list(sensor.polarisations),
         "acquired": acquired.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "orbit_state": "ascending" if ascending else "descending",
-        "look_side": sensor.look_sides[0],
+        "look_side": side,
         "look_azimuth_deg": look_deg,
         "incidence_near_deg": round(float(incidence.min()), 3),
         "incidence_far_deg": round(float(incidence.max()), 3),
-        "radiometry": {"quantity": "amplitude", "convention": "sigma0", "calibration_db": CALIBRATION_DB},
+        "radiometry": radiometry if calibrated else {"quantity": "amplitude"},
         "simulated": True,
         "place": city.name,
-        "truth": {"landcover": landcover_name, "objects": objects_name},
+        "truth": truth_names(scene),
     }
-    with _replacing(out_dir / f"{scene}.json") as temporary:
+    with replacing(out_dir / f"{scene}.json") as temporary:
         temporary.write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return tif
 
 
-def _amplitude_dn(sigma0: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Amplitude as stored, uint16 (H, W); 0 is left to no-data."""
-    return np.clip(np.round(np.sqrt(sigma0) * np.float32(DN_PER_AMPLITUDE)), 1, 65535).astype(np.uint16)
+def _amplitude_dn(sigma0: NDArray[np.float32], calibrated: bool) -> NDArray[np.uint16] | NDArray[np.uint8]:
+    """Amplitude as stored (H, W); 0 is left to no-data.
+
+    Calibrated products hold 16 bit; those of 8 bit are stretched scene by scene and clip the brightest, as products
+    made to be looked at do.
+    """
+    amplitude = np.sqrt(sigma0)
+    if calibrated:
+        return np.clip(np.round(amplitude * np.float32(DN_PER_AMPLITUDE)), 1, 65535).astype(np.uint16)
+    white = np.float32(np.quantile(amplitude[::4, ::4], _WHITE_QUANTILE))
+    return np.clip(np.round(amplitude * (np.float32(255) / white)), 1, 255).astype(np.uint8)

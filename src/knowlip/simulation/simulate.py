@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,17 @@ _TURNS = (
     frozenset({"coastal", "hilly"}),
 )
 
-_Job = tuple[City, Sensor, tuple[int, int], int, Path, int]
+
+@dataclass(frozen=True)
+class _Job:
+    city: City
+    sensor: Sensor
+    shape: tuple[int, int]
+    seed: int
+    out: Path
+    index: int
+    incidence_deg: float | None
+    preview: bool
 
 
 def city_order(seed: int) -> list[City]:
@@ -50,8 +61,7 @@ def scene_seed(seed: int, city: City, index: int) -> int:
 
 
 def _run(job: _Job) -> Path:
-    city, sensor, shape, seed, out, index = job
-    return simulate_scene(city, sensor, shape, seed, out, index)
+    return simulate_scene(job.city, job.sensor, job.shape, job.seed, job.out, job.index, job.incidence_deg, job.preview)
 
 
 def simulate(
@@ -64,6 +74,8 @@ def simulate(
     city_names: Sequence[str] = (),
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    incidence_deg: float | None = None,
+    preview: bool = False,
 ) -> list[Path]:
     """Simulate scenes into a folder; scenes that are there already are kept.
 
@@ -77,6 +89,8 @@ def simulate(
         city_names: Cities to take instead of choosing.
         workers: Processes to spread the scenes over.
         progress: Called with the number of scenes done and of all, after each.
+        incidence_deg: Incidence angle in the middle of all scenes; drawn scene by scene when None.
+        preview: Also write a picture of each scene.
 
     Returns:
         Paths of the scenes' GeoTIFFs, by city and scene.
@@ -90,6 +104,9 @@ def simulate(
     for name, value in (("scenes per city", scenes_per_city), ("workers", workers)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
+    low, high = sensor.incidence_range_deg
+    if incidence_deg is not None and not low <= incidence_deg <= high:
+        raise ValueError(f"incidence of {sensor.name} must be {low:g} to {high:g} degrees, not {incidence_deg:g}")
     if seed < 0:
         raise ValueError(f"seed must not be negative, not {seed}")
     if city_names:
@@ -103,7 +120,7 @@ def simulate(
     out.mkdir(parents=True, exist_ok=True)
     shape = (size_px, size_px)
     jobs: list[_Job] = [
-        (city, sensor, shape, scene_seed(seed, city, index), out, index)
+        _Job(city, sensor, shape, scene_seed(seed, city, index), out, index, incidence_deg, preview)
         for city in chosen
         for index in range(scenes_per_city)
     ]

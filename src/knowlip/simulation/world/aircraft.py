@@ -11,7 +11,7 @@ from knowlip.simulation.world.grid import Grid
 #   A220-300, A320 (with sharklets), A330-300, A350-900: Airbus, "Aircraft Characteristics - Airport and Maintenance
 #   Planning" (AC) of each; ARJ21-700 (C909): COMAC, "ARJ21 Airplane Characteristics for Airport Planning";
 #   737-800 (with winglets) and 787-9: Boeing, D6-58325-7 and D6-58333, "Airplane Characteristics for Airport Planning".
-#   transport: C-130H, Lockheed Martin / USAF fact sheet (97 ft 9 in, 132 ft 7 in); fighter: F-16C, USAF fact sheet (49 ft 5 in,
+#   C-130H: Lockheed Martin / USAF fact sheet (97 ft 9 in, 132 ft 7 in); fighter: F-16C, USAF fact sheet (49 ft 5 in,
 #   32 ft 8 in); business jet: Gulfstream G650 product specification (99 ft 9 in, 99 ft 7 in).
 AIRCRAFT_SIZES_M: dict[str, tuple[float, float]] = {
     "A220": (38.71, 35.10),
@@ -21,14 +21,14 @@ AIRCRAFT_SIZES_M: dict[str, tuple[float, float]] = {
     "ARJ21": (33.46, 27.29),
     "B737": (39.47, 35.79),
     "B787": (62.81, 60.12),
-    "transport": (29.79, 40.41),
+    "C-130": (29.79, 40.41),
     "fighter": (15.06, 9.96),
     "business jet": (30.40, 30.35),
 }
 _USES: dict[str, dict[str, float]] = {
     "gate": {"A320": 4, "B737": 4, "A220": 1.5, "ARJ21": 1, "A330": 1.5, "A350": 1, "B787": 1.3},
     "remote": {"A320": 3, "B737": 3, "A220": 1.5, "ARJ21": 1.5},
-    "military": {"fighter": 5, "transport": 4},
+    "military": {"fighter": 5, "C-130": 4},
     "business": {"business jet": 1},
 }
 _CLEAR_M = 3.0

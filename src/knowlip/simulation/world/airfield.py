@@ -52,7 +52,12 @@ class Airfield:
 
 
 def place_airfield(
-    grid: Grid, cost: NDArray[np.float32], cell_m: float, rng: np.random.Generator, tries: int = 60
+    grid: Grid,
+    cost: NDArray[np.float32],
+    cell_m: float,
+    taken_xy_m: NDArray[np.float64],
+    rng: np.random.Generator,
+    tries: int = 60,
 ) -> Airfield | None:
     """Put an airport where the least stands in its way, or nowhere when all places are bad.
 
@@ -60,6 +65,7 @@ def place_airfield(
         grid: The world's grid.
         cost: Cost of building, (h, w), 1 for water, on a grid of its own over the same ground.
         cell_m: Spacing of the costs.
+        taken_xy_m: Points (N, 2) that it keeps well clear of.
         rng: Source of all choices.
         tries: How many places to compare.
     """
@@ -76,6 +82,10 @@ def place_airfield(
         rows = np.clip(y / cell_m, 0, cost.shape[0] - 1).astype(int)
         cols = np.clip(x / cell_m, 0, cost.shape[1] - 1).astype(int)
         mean = float(cost[rows, cols].mean())
+        if len(taken_xy_m):
+            u, v = frame.to_local(taken_xy_m[:, 0].astype(np.float32), taken_xy_m[:, 1].astype(np.float32))
+            if bool(((np.abs(u) < length / 2 + 150) & (np.abs(v) < breadth / 2 + 150)).any()):
+                continue
         if mean < best_cost:
             best, best_cost = frame, mean
     return None if best is None else lay_out(best, length, breadth, rng)
@@ -94,7 +104,7 @@ def lay_out(frame: Frame, length_m: float, breadth_m: float, rng: np.random.Gene
     runway_v = -0.5 * B + min(120.0, 0.16 * B)
     taxi_v = runway_v + min(180.0, 0.22 * B)
     apron_v = taxi_v + 45.0
-    terminal_v = 0.5 * B - 75.0
+    terminal_v = min(0.5 * B - 75.0, apron_v + float(rng.uniform(190, 400)))
     depth = terminal_v - apron_v
     pavement = [
         frame.box(-0.48 * L, 0.48 * L, runway_v - _RUNWAY_M / 2, runway_v + _RUNWAY_M / 2),
@@ -106,9 +116,13 @@ def lay_out(frame: Frame, length_m: float, breadth_m: float, rng: np.random.Gene
     stands: list[Stand] = []
     nose_in = frame.axis_deg + 90  # v is a quarter turn clockwise of u
     # the terminal side takes the middle, other aprons the ends
-    wide = 0.24 * L
+    wide = min(0.24 * L, float(rng.uniform(380, 700)))
     pavement.append(frame.box(-wide, wide, taxi_v + _TAXIWAY_M / 2 - 2, terminal_v))
     built.append((0.0, terminal_v + 24, 1.7 * wide, 44, 20))
+    if 0.5 * B - terminal_v > 150:
+        # the car park and what stands before the terminal
+        pavement.append(frame.box(-0.5 * wide, 0.5 * wide, terminal_v + 70, terminal_v + 140))
+        built.append((-0.75 * wide, terminal_v + 105, 0.3 * wide, 40, 16))
     _gates(frame, stands, built, wide, terminal_v, depth, nose_in, rng)
     _end_apron(frame, stands, built, pavement, (wide + 60, 0.46 * L), taxi_v, terminal_v, "military", nose_in, rng)
     _end_apron(frame, stands, built, pavement, (-0.46 * L, -wide - 60), taxi_v, terminal_v, "business", nose_in, rng)

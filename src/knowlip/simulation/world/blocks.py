@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from knowlip.simulation.noise import mix, unit
 from knowlip.simulation.world.cells import POLAR, SHARED, Cells, Lattices
 from knowlip.simulation.world.grid import Coarse
-from knowlip.simulation.world.raster import strips
+from knowlip.simulation.world.raster import extremes, strips
 
 Ints = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -67,7 +67,9 @@ def _straight(cells: Cells, lattices: Lattices) -> tuple[Floats, Ints, Ints, NDA
     size = length[at] * np.where(loose, 0.75 + 0.5 * unit(hashed), 1.0)
     shift = np.where(loose, unit(mix(hashed, 5)), 0.0) * size
     # only as far along the row as the cell's circle reaches
-    half = np.sqrt(np.maximum(reach[at] ** 2 - np.maximum(np.abs((row + 0.5) * depth[at] - across[at]) - depth[at], 0) ** 2, 0))
+    half = np.sqrt(
+        np.maximum(reach[at] ** 2 - np.maximum(np.abs((row + 0.5) * depth[at] - across[at]) - depth[at], 0) ** 2, 0)
+    )
     begin = np.floor((along[at] - half + shift) / size).astype(np.intp)
     of, column = _expand(begin, np.floor((along[at] + half + shift) / size).astype(np.intp) - begin + 1)
     at, row, size, shift, hashed = at[of], row[of], size[of], shift[of], hashed[of]
@@ -146,8 +148,8 @@ def make_blocks(
         cell, row = np.concatenate([cell, ring_cell[fits]]), np.concatenate([row, ring[fits]])
         number = np.concatenate([number, ring_number[fits]])
     width, height = coarse.grid.size_m
-    low, high = corners.min(axis=1), corners.max(axis=1)
-    seen = (high > 0).all(axis=1) & (low[:, 0] < width) & (low[:, 1] < height)
+    (x0, x1), (y0, y1) = extremes(corners[..., 0]), extremes(corners[..., 1])
+    seen = (x1 > 0) & (y1 > 0) & (x0 < width) & (y0 < height)
     corners, cell, row, number = corners[seen], cell[seen], row[seen], number[seen]
     middle = corners.mean(axis=1)
     return Blocks(

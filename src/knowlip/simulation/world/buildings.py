@@ -62,8 +62,8 @@ _RULES: dict[Style, _Rule] = {
     Style.HOUSES: _Rule(Kind.BUILDING, (15, 26), (27, 40), (0.45, 0.7), (7.5, 11), 12, (4.5, 9), 0.93),
     Style.ROWS: _Rule(Kind.BUILDING, (36, 64), (26, 36), (0.82, 0.94), (8, 11), 14, (7, 11), 0.95),
     Style.SLABS: _Rule(Kind.BUILDING, (58, 96), (30, 46), (0.68, 0.86), (11, 15), 17, (12, 36), 0.92, 0.3),
-    Style.TOWERS: _Rule(Kind.BUILDING, (48, 76), (46, 70), (0.42, 0.66), (20, 36), 16, (25, 110), 0.85),
-    Style.HALLS: _Rule(Kind.BUILDING, (60, 150), (46, 90), (0.62, 0.86), (24, 66), 16, (6, 15), 0.85),
+    Style.TOWERS: _Rule(Kind.BUILDING, (34, 58), (36, 52), (0.55, 0.82), (18, 34), 12, (16, 44), 0.92),
+    Style.HALLS: _Rule(Kind.BUILDING, (60, 150), (46, 90), (0.7, 0.9), (30, 72), 16, (6, 15), 0.9),
     Style.WAREHOUSES: _Rule(Kind.BUILDING, (90, 170), (46, 62), (0.82, 0.92), (30, 44), 14, (8, 14), 0.93),
     # 40 ft boxes of 12.2 x 2.4 x 2.6 m (ISO 668): stacks six or seven wide under one gantry, two to five high
     Style.CONTAINERS: _Rule(Kind.CONTAINERS, (66, 96), (23, 27), (0.88, 0.93), (15, 17.5), 6, (5.2, 13), 0.9),
@@ -86,7 +86,7 @@ def _at(sites: Sites, site: Ints, u: Floats, v: Floats) -> tuple[Floats, Floats,
 def _table(
     kind: Kind, x: Floats, y: Floats, length: Floats, width: Floats, height: Floats, axis_deg: Floats
 ) -> Structures:
-    """A table whose length is the longer side."""
+    """A table whose length is the longer side, the axis turned with it."""
     swap = width > length
     return Structures(
         np.full(x.shape, kind, np.uint8),
@@ -97,6 +97,10 @@ def _table(
         height.astype(np.float32),
         ((axis_deg + np.where(swap, np.float32(90), np.float32(0))) % 180).astype(np.float32) % np.float32(180),
     )
+
+
+_TALLER = {Style.TOWERS: (0.5, 1.0), Style.SLABS: (0.7, 0.6)}
+"""How heights grow with building density: at none, and with each unit."""
 
 
 def _sizes(sites: Sites) -> tuple[Floats, Floats]:
@@ -112,7 +116,7 @@ def _expand(count: Ints) -> tuple[Ints, Ints]:
     return owner, np.arange(owner.size) - np.repeat(np.cumsum(count) - count, count)
 
 
-def _rows(sites: Sites, style: Style, rng: np.random.Generator) -> Structures:
+def _rows(sites: Sites, style: Style, rng: np.random.Generator) -> tuple[Structures, Ints]:
     """Build up sites that are all of one style by its rule."""
     rule, n = _RULES[style], len(sites.style)
     along, across = _sizes(sites)
@@ -125,8 +129,8 @@ def _rows(sites: Sites, style: Style, rng: np.random.Generator) -> Structures:
     if style == Style.TANKS:
         # one size of tank to a site, small ones more often, as large as two rows allow
         ends = rule.width_m
-        size = np.float32(ends[0]) + np.float32(ends[1] - ends[0]) * rng.random(n, dtype=np.float32) ** 2
-        size = np.minimum(size, 0.62 * np.minimum(free_u, free_v))
+        size = np.float32(ends[0]) + np.float32(ends[1] - ends[0]) * rng.random(n, dtype=np.float32) ** 1.4
+        size = np.minimum(size, 0.58 * np.minimum(free_u, free_v))
         pitch_u = pitch_v = size * drawn((1.35, 1.7))
         length_share = size / np.maximum(pitch_u, 1)
         width = size
@@ -137,13 +141,13 @@ def _rows(sites: Sites, style: Style, rng: np.random.Generator) -> Structures:
     rows = np.maximum(np.floor(free_v / np.maximum(pitch_v, 1) + 0.35), 1).astype(np.intp)
     fits = (free_u > rule.width_m[0] + 2) & (free_v > rule.width_m[0] + 2)
     if style == Style.TANKS:
-        columns = np.floor(free_u / np.maximum(pitch_u, 1)).astype(np.intp)
-        rows = np.floor(free_v / np.maximum(pitch_v, 1)).astype(np.intp)
+        columns = np.maximum(np.floor(free_u / np.maximum(pitch_u, 1)), 1).astype(np.intp)
+        rows = np.maximum(np.floor(free_v / np.maximum(pitch_v, 1)), 1).astype(np.intp)
         fits &= size >= rule.width_m[0]
     site, k = _expand(np.where(fits, columns * rows, 0))
     m = site.size
     row, column = k // columns[site], k % columns[site]
-    lot_u, lot_v = (free_u / np.maximum(columns, 1))[site], (free_v / np.maximum(rows, 1))[site]
+    lot_u, lot_v = (free_u / columns)[site], (free_v / rows)[site]
     jitter = rng.random((3, m), dtype=np.float32)
     keep = jitter[0] < rule.kept
     if style == Style.TANKS:
@@ -153,13 +157,15 @@ def _rows(sites: Sites, style: Style, rng: np.random.Generator) -> Structures:
         length = np.minimum(length, lot_u - 2)
         wide = np.minimum(width[site] * (np.float32(0.94) + np.float32(0.12) * jitter[2]), lot_v - rule.gap_m)
         keep &= (length > 5) & (wide > 5)
-    base = drawn(rule.height_m)
-    if style == Style.TOWERS:
-        base = base * (np.float32(0.5) + np.maximum(sites.density, 0))
-    elif style == Style.SLABS:
-        base = base * (np.float32(0.7) + np.float32(0.6) * np.maximum(sites.density, 0))
+    # towers and slabs are taller towards the centre
+    offset, per_density = _TALLER.get(style, (1.0, 0.0))
+    taller = np.float32(offset) + np.float32(per_density) * np.maximum(sites.density, np.float32(0))
+    base = np.asarray(drawn(rule.height_m) * taller, np.float32)
     step = 2.6 if style == Style.CONTAINERS else 0.1
     height = base[site] * (np.float32(0.85) + np.float32(0.3) * jitter[1])
+    if style == Style.TOWERS:
+        # most are the height of their street, a few rise several times above it
+        height *= 1 + np.float32(3) * (jitter[2] ** 8)
     height = np.maximum(np.round(height / np.float32(step)) * np.float32(step), np.float32(2.6))
     u_m = sites.inset_m[site, 1] + 2 + (column + np.float32(0.5)) * lot_u
     v_m = sites.inset_m[site, 0] + 2 + (row + np.float32(0.5)) * lot_v
@@ -171,10 +177,11 @@ def _rows(sites: Sites, style: Style, rng: np.random.Generator) -> Structures:
     axis = np.where(turned, axis + np.float32(90), axis)
     if style == Style.TANKS:
         axis = np.zeros_like(axis)
-    return _table(rule.kind, x[keep], y[keep], length[keep], wide[keep], height[keep], axis[keep])
+    table = _table(rule.kind, x[keep], y[keep], length[keep], wide[keep], height[keep], axis[keep])
+    return table, site[keep]
 
 
-def _perimeters(sites: Sites, rng: np.random.Generator) -> Structures:
+def _perimeters(sites: Sites, rng: np.random.Generator) -> tuple[Structures, Ints]:
     """Closed rows of houses along the four streets of each site, round a court."""
     n = len(sites.style)
     along, across = _sizes(sites)
@@ -187,7 +194,7 @@ def _perimeters(sites: Sites, rng: np.random.Generator) -> Structures:
         np.float32(0.8) + np.float32(0.4) * rng.random(n, dtype=np.float32)
     )
     fits = (free_u > 2 * wing + 8) & (free_v > 2 * wing + 8)
-    tables = []
+    tables, owners = [], []
     for side in range(4):
         long_side = side < 2
         run = free_u if long_side else free_v - 2 * wing
@@ -210,26 +217,30 @@ def _perimeters(sites: Sites, rng: np.random.Generator) -> Structures:
             length, width = wing[site], piece
         x, y, axis = _at(sites, site, u_m / along[site], v_m / across[site])
         tables.append(_table(Kind.BUILDING, x[keep], y[keep], length[keep], width[keep], height[keep], axis[keep]))
+        owners.append(site[keep])
     # blocks too small for a court are one house
     small = ~fits & (np.minimum(free_u, free_v) > 10)
     site = np.nonzero(small)[0]
     half = np.full(site.size, 0.5, np.float32)
     x, y, axis = _at(sites, site, half, half)
     tables.append(_table(Kind.BUILDING, x, y, free_u[site], free_v[site], base[site], axis))
-    return Structures.join(tables)
+    owners.append(site)
+    return Structures.join(tables), np.concatenate(owners)
 
 
-def build_up(sites: Sites, rng: np.random.Generator) -> Structures:
-    """Structures on the sites, each by the site's style.
+def build_up(sites: Sites, rng: np.random.Generator) -> tuple[Structures, Ints]:
+    """Structures on the sites, each by the site's style, and the number of the site each stands on.
 
     Args:
         sites: The ground.
         rng: Source of all choices.
     """
-    tables = []
+    tables, owners = [], [np.zeros(0, np.intp)]
     for style in (*_RULES, Style.PERIMETER):
         which = np.nonzero(sites.style == style)[0]
         if which.size:
             chosen = Sites(*(getattr(sites, f)[which] for f in Sites.__dataclass_fields__))
-            tables.append(_perimeters(chosen, rng) if style == Style.PERIMETER else _rows(chosen, style, rng))
-    return Structures.join(tables)
+            table, site = _perimeters(chosen, rng) if style == Style.PERIMETER else _rows(chosen, style, rng)
+            tables.append(table)
+            owners.append(which[site])
+    return Structures.join(tables), np.concatenate(owners)

@@ -130,7 +130,7 @@ def make_cells(
     towns: tuple[Town, ...],
     plan: Plan,
     density: NDArray[np.float32],
-    from_port_m: NDArray[np.float32] | None,
+    port_xy_m: NDArray[np.float64] | None,
     rng: np.random.Generator,
 ) -> tuple[Cells, Lattices]:
     """Part the ground into neighbourhoods.
@@ -140,16 +140,17 @@ def make_cells(
         towns: Main town first.
         plan: The main town's plan.
         density: Building density (h, w).
-        from_port_m: Distance (h, w) to the port, or None.
+        port_xy_m: Places (P, 2) in the port, or None.
         rng: Source of all choices.
     """
     seeds = _seeds(coarse.grid, towns, plan, rng)
     diagram = Voronoi(seeds)
-    # cells at the rim of the seeds are open, or reach out for miles; all that the grid shows lie farther in
-    regions = [diagram.regions[k] for k in diagram.point_region]
-    whole = np.array([len(r) > 0 and -1 not in r for r in regions])
+    whole = np.array([len(r) > 0 and -1 not in r for r in (diagram.regions[k] for k in diagram.point_region)])
+    # cells at the hull reach far out, but only those that show in the grid count
+    limit = np.array(coarse.grid.size_m)
     for k in np.nonzero(whole)[0]:
-        whole[k] = np.abs(diagram.vertices[regions[k]] - seeds[k]).max() < 4 * plan.cell_m
+        corners = diagram.vertices[diagram.regions[diagram.point_region[k]]]
+        whole[k] = bool((corners.max(axis=0) > 0).all() and (corners.min(axis=0) < limit).all())
     number = np.where(whole, np.cumsum(whole) - 1, -1).astype(np.int32)
     kept = np.nonzero(whole)[0]
     n = len(kept)
@@ -162,7 +163,7 @@ def make_cells(
         polygons[c, len(corners) :] = corners[-1]
     seeds = seeds[kept]
     radius = np.sqrt(((polygons - seeds[:, None]) ** 2).sum(axis=2).max(axis=1))
-    zone, style = _uses(coarse, seeds, density, from_port_m, plan, rng)
+    zone, style = _uses(coarse, seeds, density, port_xy_m, plan, rng)
     lattice, lattices = _lattices(seeds, zone, towns, plan, rng)
 
     pairs, ends = number[diagram.ridge_points], np.asarray(diagram.ridge_vertices)
@@ -189,7 +190,7 @@ def _uses(
     coarse: Coarse,
     seeds: NDArray[np.float64],
     density: NDArray[np.float32],
-    from_port_m: NDArray[np.float32] | None,
+    port_xy_m: NDArray[np.float64] | None,
     plan: Plan,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -200,10 +201,11 @@ def _uses(
     pick, kind = rng.random(n), rng.random(n)
     works = coarse.at(coarse.noise(max(0.2 * coarse.grid.extent_m, 1500.0), rng), x, y)
     industrial = (works > 0.8) & (at < 0.75)
-    if from_port_m is not None:
-        industrial |= (coarse.at(from_port_m, x, y) < 0.9 * plan.cell_m) & (kind < 0.6)
+    if port_xy_m is not None:
+        away = np.hypot(x[:, None] - port_xy_m[:, 0], y[:, None] - port_xy_m[:, 1]).min(axis=1)
+        industrial |= (away < 0.9 * plan.cell_m) & (kind < 0.6)
     zone = np.select(
-        [at < 0.14, industrial, at > 0.58 + 0.15 * pick, at > 0.3 + 0.15 * kind],
+        [at < 0.14, industrial, at > 0.7 + 0.14 * pick, at > 0.4 + 0.16 * kind],
         [Zone.FARMLAND, Zone.INDUSTRIAL, Zone.COMMERCIAL, Zone.RESIDENTIAL_DENSE],
         Zone.RESIDENTIAL_SPARSE,
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import erfinv
 
 from knowlip.simulation.ground import LandCover, Zone
 from knowlip.simulation.world.grid import Coarse
@@ -27,11 +28,13 @@ class Countryside:
         landcover: Classes, nowhere 0.
         zone: Zones, nowhere 0.
         crowns: Smooth noise of unit variance about the size of tree crowns.
+        pick: Each plot's own random number in [0, 1).
     """
 
     landcover: NDArray[np.uint8]
     zone: NDArray[np.uint8]
     crowns: NDArray[np.float32]
+    pick: NDArray[np.float32]
 
 
 def draw_shares(character: tuple[str, ...], lat_deg: float, rng: np.random.Generator) -> CoverShares:
@@ -75,43 +78,34 @@ def make_countryside(
     span = float(rng.uniform(0.12, 0.4)) * coarse.grid.extent_m
     wood = coarse.noise(span, rng, octaves=5) + np.float32(1.2) * steepness
     waste = coarse.noise(0.8 * span, rng, octaves=5)
-    # the plot's own part in the threshold lets woods and wastes end at field borders in places
-    own_wood = np.float32(0.35) * (plots.pick - np.float32(0.5))
-    own_waste = np.float32(0.5) * (np.float32(0.5) - plots.pick)
-    is_wood_c = wood > np.quantile(wood[::3, ::3], 1 - shares.woodland)
-    wood_from = np.float32(np.quantile(wood[::3, ::3], 1 - shares.woodland))
-    rest = waste[::3, ::3][~is_wood_c[::3, ::3]]
+    some = wood[::3, ::3]
+    wood -= np.float32(np.quantile(some, 1 - shares.woodland))
+    rest = waste[::3, ::3][wood[::3, ::3] <= 0]
     share = shares.bare / max(shares.bare + shares.farmland, 1e-6)
-    waste_from = np.float32(np.quantile(rest, 1 - share)) if rest.size else np.float32(np.inf)
-    crowns = coarse.fine(rng.standard_normal(coarse.shape, dtype=np.float32)) * np.float32(1 / 0.48)
+    waste -= np.float32(np.quantile(rest, 1 - share) if rest.size else 9.0)
+    crowns = coarse.fine(rng.standard_normal(coarse.shape, dtype=np.float32))
+    crowns *= np.float32(1 / 0.48)
 
-    landcover, zone = plots.ground[owner], plots.zone[owner]
-    rural = plots.rural[owner]
-    # a margin of a crown or two roughens the edges
-    rough = np.float32(0.06) * crowns
-    is_wood = (coarse.fine(wood) + rough + own_wood[owner]) > wood_from
-    is_wood &= rural
-    is_waste = (coarse.fine(waste) + own_waste[owner]) > waste_from
-    is_waste &= rural
-    is_waste &= ~is_wood
-    landcover[is_waste] = LandCover.BARE
-    zone[is_waste] = Zone.BARE
-    landcover[is_wood] = LandCover.WOODLAND
-    zone[is_wood] = Zone.WOODLAND
-    # normal quantiles of the share of trees, made the threshold of each plot's crowns
+    landcover, zone = np.take(plots.ground, owner), np.take(plots.zone, owner)
+    pick = np.take(plots.pick, owner)
+    # the share of trees as a quantile of the crowns' noise, a plot's own within limits
     level = np.full(256, np.inf, np.float32)
     for z, trees in _TREES.items():
-        level[z] = np.sqrt(2) * _erfinv(1 - 2 * trees)
-    limit = level[plots.zone] + np.where(plots.built, 0.8 * (plots.pick - 0.5), 0).astype(np.float32)
-    trees_here = crowns > limit[owner]
-    grove = trees_here & ~rural
-    landcover[grove] = LandCover.WOODLAND
-    lawn = (zone == Zone.PARK) & ~trees_here
-    landcover[lawn] = LandCover.BARE
-    return Countryside(landcover, zone, crowns)
-
-
-def _erfinv(x: float) -> float:
-    from scipy.special import erfinv
-
-    return float(erfinv(x))
+        level[z] = np.sqrt(2) * erfinv(1 - 2 * trees) - 0.4
+    wood, waste = coarse.fine(wood), coarse.fine(waste)
+    rows = max(1, (1 << 16) // owner.shape[1])
+    for r in range(0, owner.shape[0], rows):
+        part = slice(r, r + rows)
+        cover, use, own, crown = landcover[part], zone[part], pick[part], crowns[part]
+        rural = use == Zone.FARMLAND
+        # a plot's own part in the threshold lets woods and wastes end at field borders in places, crowns roughen edges
+        own_part = np.float32(0.35) * (own - np.float32(0.5))
+        is_wood = rural & (wood[part] + np.float32(0.06) * crown + own_part > 0)
+        is_waste = rural & ~is_wood & (waste[part] - np.float32(1.4) * own_part > 0)
+        leafy = crown > np.take(level, use) + np.float32(0.8) * own
+        lawn = (use == Zone.PARK) & ~leafy
+        np.copyto(cover, np.uint8(LandCover.BARE), where=is_waste | lawn)
+        np.copyto(cover, np.uint8(LandCover.WOODLAND), where=is_wood | leafy)
+        np.copyto(use, np.uint8(Zone.BARE), where=is_waste)
+        np.copyto(use, np.uint8(Zone.WOODLAND), where=is_wood)
+    return Countryside(landcover, zone, crowns, pick)

@@ -1,62 +1,64 @@
-"""Ships on the water."""
+"""Ships at their berths, in anchorages and on their way."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from knowlip.simulation.ground import WorldObject
 from knowlip.simulation.world.grid import Coarse, Grid
 from knowlip.simulation.world.harbour import Quay
+from knowlip.simulation.world.relief import distance_to
 from knowlip.simulation.world.styles import Style
 from knowlip.simulation.world.waters import River
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """Ranges of length in m, of length over beam and of speed in m/s; weights of moored, anchored, under way."""
+    """Length range in m, length-to-beam range, weights of being moored, anchored and under way, and speed range."""
 
     length_m: tuple[float, float]
     slenderness: tuple[float, float]
-    speed_m_s: tuple[float, float]
     weights: tuple[float, float, float]
+    speed_m_s: tuple[float, float]
 
 
 # Lengths and beams span the usual size classes (feeder to ultra-large container ship, coaster to VLCC, handysize to
-# capesize bulk carrier) as in the Equasis yearly report and IHS size classes; slenderness is length over beam. Speeds are
-# from slow approach to service speed of the kind (IMO, Fourth Greenhouse Gas Study 2020, table 35 for merchant ships).
+# capesize bulk carrier) as in the Equasis yearly report and IHS size classes; slenderness is length over beam.
+# Speeds are those usual near ports, slower than design speeds (UNCTAD, Review of Maritime Transport, on slow steaming).
 SHIP_KINDS: dict[str, _Kind] = {
-    "container ship": _Kind((130, 400), (6.2, 7.2), (5.0, 10.5), (3.0, 1.5, 2.0)),
-    "tanker": _Kind((90, 333), (5.6, 6.6), (4.0, 7.5), (1.8, 3.0, 1.6)),
-    "bulk carrier": _Kind((110, 300), (5.8, 6.8), (4.0, 7.0), (1.8, 3.0, 1.4)),
-    "general cargo": _Kind((70, 170), (5.8, 7.0), (3.5, 7.0), (2.5, 2.0, 2.0)),
-    "ferry": _Kind((60, 220), (5.0, 7.2), (6.0, 11.0), (1.2, 0.0, 1.6)),
-    "cruise ship": _Kind((150, 360), (6.5, 8.2), (5.0, 10.0), (0.5, 0.2, 0.4)),
-    "fishing vessel": _Kind((20, 80), (3.4, 5.0), (1.5, 5.5), (0.8, 0.6, 2.4)),
-    "tug or patrol boat": _Kind((22, 48), (2.6, 4.6), (2.5, 7.0), (0.8, 0.4, 1.4)),
+    "container ship": _Kind((130, 400), (6.2, 7.2), (3.0, 1.5, 2.0), (8, 11)),
+    "tanker": _Kind((90, 333), (5.6, 6.6), (1.8, 3.0, 1.6), (6, 8)),
+    "bulk carrier": _Kind((110, 300), (5.8, 6.8), (1.8, 3.0, 1.4), (5.5, 7.5)),
+    "general cargo": _Kind((70, 170), (5.8, 7.0), (2.5, 2.0, 2.0), (5, 8)),
+    "ferry": _Kind((60, 220), (5.0, 7.2), (1.2, 0.0, 1.6), (7.5, 12)),
+    "cruise ship": _Kind((150, 360), (6.5, 8.2), (0.5, 0.2, 0.4), (7, 11)),
+    "fishing vessel": _Kind((20, 80), (3.4, 5.0), (0.8, 0.6, 2.4), (2, 5)),
+    "tug or patrol boat": _Kind((22, 48), (2.6, 4.6), (0.8, 0.4, 1.4), (3, 9)),
 }
+
+_STATES = ("moored", "anchored", "under way")
+# Ships that call at each kind of terminal.
 _TRADES: dict[Style, tuple[str, ...]] = {
     Style.CONTAINERS: ("container ship",),
     Style.TANKS: ("tanker",),
-    Style.WAREHOUSES: ("general cargo", "bulk carrier", "ferry"),
+    Style.WAREHOUSES: ("general cargo", "ferry", "cruise ship"),
+    Style.NONE: ("bulk carrier", "fishing vessel", "tug or patrol boat"),
 }
-"""What calls at a terminal; at others anything does."""
-
-_STATES = ("moored", "anchored", "under way")
+_IN_RIVER_SHARE = 0.7
 _CLEAR_GAP_M = 60.0
 _BERTH_GAP_M = 45.0
 
 
 def _draw_ship(
-    state: str, longest_m: float, rng: np.random.Generator, only: str | None = None
+    state: str, longest_m: float, rng: np.random.Generator, only: tuple[str, ...] | None = None
 ) -> tuple[str, float, float] | None:
     """Subtype, length and beam of a ship no longer than that, or None when no kind is so short."""
     at = _STATES.index(state)
     names = [n for n, k in SHIP_KINDS.items() if k.length_m[0] < longest_m and k.weights[at] > 0]
     if only is not None:
-        names = [n for n in names if n == only]
+        names = [n for n in names if n in only]
     if not names:
         return None
     weights = np.array([SHIP_KINDS[n].weights[at] for n in names])
@@ -74,6 +76,7 @@ class _Roads:
         self.grid, self.water = grid, water
         self.ships: list[WorldObject] = []
         self._shapes: list[shapely.Geometry] = []
+        self._places: list[tuple[float, float, float]] = []
 
     def _floats(self, ship: WorldObject, margin_m: float) -> bool:
         h = np.deg2rad(ship.heading_deg)
@@ -93,8 +96,14 @@ class _Roads:
         if not self._floats(ship, margin_m):
             return False
         shape = shapely.Polygon(ship.corners_xy_m)
-        if self._shapes and float(shapely.distance(np.array(self._shapes), shape).min()) < gap_m:
-            return False
+        (x, y), reach = ship.centre_xy_m, 0.5 * float(np.hypot(ship.length_m, ship.width_m))
+        if self._places:
+            apart = np.array(self._places)
+            close = np.hypot(apart[:, 0] - x, apart[:, 1] - y) < apart[:, 2] + reach + gap_m
+            near = [self._shapes[k] for k in np.nonzero(close)[0]]
+            if near and float(shapely.distance(np.array(near), shape).min()) < gap_m:
+                return False
+        self._places.append((x, y, reach))
         self.ships.append(ship)
         self._shapes.append(shape)
         return True
@@ -109,8 +118,7 @@ def _moor(roads: _Roads, quays: tuple[Quay, ...], rng: np.random.Generator) -> N
             continue
         along = (end - start) / total
         heading = float(np.rad2deg(np.arctan2(along[0], -along[1])))
-        calls = _TRADES.get(quay.terminal, tuple(SHIP_KINDS))
-        trade = str(rng.choice(calls)) if rng.random() < 0.8 else None
+        trade = _TRADES.get(quay.terminal) if rng.random() < 0.8 else None
         at = float(rng.uniform(15, 60))
         while at < total - 40:
             drawn = _draw_ship("moored", total - at - 15, rng, trade) if rng.random() < busy else None
@@ -130,25 +138,31 @@ def _moor(roads: _Roads, quays: tuple[Quay, ...], rng: np.random.Generator) -> N
 
 def _scatter(
     roads: _Roads,
+    coarse: Coarse,
     room_m: NDArray[np.float32],
-    step: int,
     spots_xy_m: NDArray[np.float64],
     state: str,
     headings_deg: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> None:
-    """Put ships at the spots (N, 2) where there is room; `room_m` is the distance to land on a grid `step` coarser."""
-    for (x, y), heading in zip(spots_xy_m, headings_deg, strict=True):
-        row, col = (int(c / roads.grid.gsd_m / step) for c in (y, x))
-        if not (0 <= row < room_m.shape[0] and 0 <= col < room_m.shape[1]):
+    """Put ships at the spots (N, 2) where there is room; `room_m` (h, w) is the distance to land."""
+    width, height = roads.grid.size_m
+    room = coarse.at(room_m, spots_xy_m[:, 0], spots_xy_m[:, 1])
+    for (x, y), heading, free_m in zip(spots_xy_m, headings_deg, room, strict=True):
+        if not (0 <= x < width and 0 <= y < height):
             continue
         # a narrow water is lived on by short ships
-        drawn = _draw_ship(state, 1.6 * float(room_m[row, col]), rng)
+        drawn = _draw_ship(state, 1.6 * float(free_m), rng)
         if drawn is not None:
-            name, length, width = drawn
-            speed = float(np.round(rng.uniform(*SHIP_KINDS[name].speed_m_s), 1)) if state == "under way" else 0.0
+            name, length, beam = drawn
+            speed = 0.0
+            if state == "under way":
+                low, high = SHIP_KINDS[name].speed_m_s
+                # in narrow waters ships go slower
+                share = 1.0 if free_m > 400 else _IN_RIVER_SHARE
+                speed = float(np.round(rng.uniform(low, low + share * (high - low)), 1))
             turned = float(np.round(heading % 360, 1)) % 360
-            ship = WorldObject("ship", name, (float(x), float(y)), length, width, turned, state, speed)
+            ship = WorldObject("ship", name, (float(x), float(y)), length, beam, turned, state, speed)
             roads.take(ship, max(_CLEAR_GAP_M, length), 25.0)
 
 
@@ -171,7 +185,7 @@ def place_ships(
         quays: Berths.
         rivers: Courses of the rivers.
         is_port: Whether the city is a port, with more traffic.
-        wind_from_deg: Direction that the wind comes from, into which ships at anchor turn.
+        wind_from_deg: Where the wind comes from, which anchored ships point into.
         rng: Source of all choices.
     """
     grid = coarse.grid
@@ -179,33 +193,62 @@ def place_ships(
     _moor(roads, quays, rng)
     if not open_water.any():
         return roads.ships
-    step = max(1, round(20 / grid.gsd_m))
-    room = ndimage.distance_transform_edt(open_water[::step, ::step]).astype(np.float32) * np.float32(step * grid.gsd_m)
+    room = distance_to(coarse, ~coarse.thin(open_water))
     wide_km2 = float((room > 150).mean()) * grid.area_km2
-    width, height = grid.size_m
-
     if wide_km2 > 0.3:
-        anchorages = min(int(rng.poisson((0.5 if is_port else 0.15) + wide_km2 / (14 if is_port else 45))), 400)
-        rows, cols = np.nonzero(room > 300 if (room > 300).any() else room > 150)
-        for _ in range(anchorages):
-            k = int(rng.integers(rows.size))
-            middle = np.array([cols[k] + 0.5, rows[k] + 0.5]) * step * grid.gsd_m
-            n = int(rng.integers(2, 18))
-            spots = middle + rng.normal(0, float(rng.uniform(400, 1000)), (n, 2))
-            _scatter(roads, room, step, spots, "anchored", wind_from_deg + rng.normal(0, 8, n), rng)
-        n = min(int(rng.poisson(wide_km2 * float(rng.lognormal(-1.6 if is_port else -2.6, 0.9)))), 3000)
-        lane = float(rng.uniform(0, 180))
-        spots = rng.uniform(0, 1, (n, 2)) * (width, height)
-        _scatter(roads, room, step, spots, "under way", lane + 180 * rng.integers(0, 2, n) + rng.normal(0, 15, n), rng)
+        _anchor(roads, coarse, room, wide_km2, is_port, wind_from_deg, rng)
+        _sail(roads, coarse, room, wide_km2, is_port, rng)
     for river in rivers:
         if river.width_m < 110:
             continue
-        reach = float(np.hypot(width, height))
+        reach = float(np.hypot(*grid.size_m))
         n = int(rng.poisson(reach / 1000 * float(rng.uniform(0, 1.6))))
         for u in rng.uniform(-reach / 2, reach / 2, n):
             frame = river.tangent(float(u))
             side = float(rng.choice([-1.0, 1.0]))
             x, y = frame.to_grid(0, side * 0.12 * river.width_m)
             heading = np.rad2deg(frame.angle_rad) + 90 + (0 if side > 0 else 180)
-            _scatter(roads, room, step, np.array([[x, y]]), "under way", np.array([heading]), rng)
+            _scatter(roads, coarse, room, np.array([[x, y]]), "under way", np.array([heading]), rng)
     return roads.ships
+
+
+def _anchor(
+    roads: _Roads,
+    coarse: Coarse,
+    room_m: NDArray[np.float32],
+    wide_km2: float,
+    is_port: bool,
+    wind_from_deg: float,
+    rng: np.random.Generator,
+) -> None:
+    """Anchorages: groups of ships some ship's lengths apart, all turned into the wind."""
+    count = min(int(rng.poisson((0.5 if is_port else 0.15) + wide_km2 / (14 if is_port else 45))), 400)
+    rows, cols = np.nonzero(room_m > 300 if (room_m > 300).any() else room_m > 150)
+    for _ in range(count):
+        k = int(rng.integers(rows.size))
+        middle = np.array([coarse.x_m[0, cols[k]], coarse.y_m[rows[k], 0]])
+        n = int(rng.integers(2, 18))
+        spots = middle + rng.normal(0, float(rng.uniform(400, 1000)), (n, 2))
+        _scatter(roads, coarse, room_m, spots, "anchored", wind_from_deg + rng.normal(0, 8, n), rng)
+
+
+def _sail(
+    roads: _Roads, coarse: Coarse, room_m: NDArray[np.float32], wide_km2: float, is_port: bool, rng: np.random.Generator
+) -> None:
+    """Ships under way: most in a fairway of two lanes, one each way, kept to the right; the others anywhere."""
+    n = min(int(rng.poisson(wide_km2 * float(rng.lognormal(-1.6 if is_port else -2.6, 0.9)))), 3000)
+    width, height = roads.grid.size_m
+    course = float(rng.uniform(0, 2 * np.pi))
+    ahead, right = np.array([np.sin(course), -np.cos(course)]), np.array([np.cos(course), np.sin(course)])
+    rows, cols = np.nonzero(room_m >= np.quantile(room_m, 0.9))
+    k = int(rng.integers(rows.size))
+    middle = np.array([coarse.x_m[0, cols[k]], coarse.y_m[rows[k], 0]])
+    in_lane = rng.random(n) < 0.55
+    back = rng.random(n) < 0.5
+    far = float(np.hypot(width, height))
+    off = np.where(back, -1, 1) * np.abs(rng.normal(450, 160, n))
+    lane = middle + rng.uniform(-far, far, n)[:, None] * ahead + off[:, None] * right
+    anywhere = rng.uniform(0, 1, (n, 2)) * (width, height)
+    spots = np.where(in_lane[:, None], lane, anywhere)
+    heading = np.rad2deg(course) + 180 * back + rng.normal(0, np.where(in_lane, 4, 25), n)
+    _scatter(roads, coarse, room_m, spots, "under way", heading, rng)

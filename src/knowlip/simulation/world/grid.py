@@ -97,7 +97,9 @@ class Coarse:
         """What an array (H, W) of pixels holds at the nodes (h, w), edges repeated outside."""
         return np.pad(mask[:: self.step, :: self.step], ((1, 2), (1, 2)), mode="edge")
 
-    def at(self, field: NDArray[np.float32], x_m: NDArray[np.floating], y_m: NDArray[np.floating]) -> NDArray[np.float32]:
+    def at(
+        self, field: NDArray[np.float32], x_m: NDArray[np.floating], y_m: NDArray[np.floating]
+    ) -> NDArray[np.float32]:
         """A field (h, w) at points, linearly between nodes; points outside are moved to the edge."""
         h, w = field.shape
         half, per_m = np.float32(0.5 * self.grid.gsd_m), np.float32(1 / self.step_m)
@@ -120,14 +122,17 @@ class Coarse:
             across[:, j::k] = sum(t * field[:, n : n + w - 3] for n, t in enumerate(taps))
         across = np.ascontiguousarray(across[:, :W])
         out = np.empty(((h - 3) * k, W), np.float32)
-        part = np.empty((1, W), np.float32)
-        for i in range(h - 3):
+        # a few rows of nodes at a time, which stay in the processor's cache
+        few = max(1, 32768 // W)
+        for i in range(0, h - 3, few):
+            m = min(few, h - 3 - i)
+            part = np.empty((m, W), np.float32)
             for j, taps in enumerate(_bspline(k)):
-                row = out[i * k + j]
-                np.multiply(across[i], taps[0], out=row)
+                rows = out[i * k + j : (i + m) * k : k]
+                np.multiply(across[i : i + m], taps[0], out=rows)
                 for n in (1, 2, 3):
-                    np.multiply(across[i + n], taps[n], out=part[0])
-                    row += part[0]
+                    np.multiply(across[i + n : i + n + m], taps[n], out=part)
+                    rows += part
         return out[:H]
 
 

@@ -130,7 +130,8 @@ def sea_harbour(
             ground.append(local.box(left, right, -20, out))
             along = local.box(left + 18, right - 18, 12, out - 16)
             yards.append(np.roll(along, -1, axis=0))
-            styles.append(terminal)
+            # an oil jetty carries pipes, its tanks stand ashore
+            styles.append(Style.NONE if terminal == Style.TANKS else terminal)
             quays.append(_quay(local, (left, 0), (left, out), (-1, 0), terminal))
             quays.append(_quay(local, (right, 0), (right, out), (1, 0), terminal))
         quays.append(_quay(local, (right if pier else left, 0), (left + pitch, 0), (0, 1), terminal))
@@ -145,7 +146,8 @@ def sea_harbour(
         local.box(-half, 0.45 * half, reach - 60 - thick / 2, reach - 60 + thick / 2),
         local.box(-half - thick / 2, -half + thick / 2, -10, reach - 60),
     ]
-    return Harbour(*(_stacked(p) for p in (basins, ground, moles, yards)), tuple(styles), tuple(quays))
+    shapes = (_stacked(basins), _stacked(ground), _stacked(moles), _stacked(yards))
+    return Harbour(*shapes, tuple(styles), tuple(quays))
 
 
 def river_harbour(
@@ -186,5 +188,5 @@ def river_harbour(
         yards.append(frame.box(end + _LANE_M, end + 140, -half - deep + 10, half + deep - 10))
         styles.append(Style.TANKS if rng.random() < 0.5 else Style.HALLS)
         at += 2 * (half + deep) + float(rng.uniform(60, 160))
-    none: list[NDArray[np.float64]] = []
-    return Harbour(*(_stacked(p) for p in (basins, ground, none, yards)), tuple(styles), tuple(quays))
+    shapes = (_stacked(basins), _stacked(ground), _stacked([]), _stacked(yards))
+    return Harbour(*shapes, tuple(styles), tuple(quays))

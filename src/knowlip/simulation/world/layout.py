@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowlip.simulation.cities import City
-from knowlip.simulation.ground import LandCover, Structures, World, WorldObject
-from knowlip.simulation.world.airfield import Airfield, place_airfield
+from knowlip.simulation.ground import LandCover, World, WorldObject, Zone
 from knowlip.simulation.world.aircraft import park_aircraft
+from knowlip.simulation.world.airfield import Airfield, place_airfield
 from knowlip.simulation.world.blocks import make_blocks
 from knowlip.simulation.world.cells import draw_plan, make_cells
 from knowlip.simulation.world.countryside import draw_shares, make_countryside
@@ -59,20 +59,21 @@ def make_world(city: City, shape: tuple[int, int], gsd_m: float, seed: int) -> W
     density = density_of(coarse, towns, steepness, rng)
 
     airfield = _airfield(city, coarse, wet, density, steepness, waters, rng)
-    port = _near_port(coarse, waters)
+    port = None if waters.harbour is None else waters.harbour.ground.mean(axis=1)
     cells, lattices = make_cells(coarse, towns, plan, density, port, rng)
     owner = np.zeros(shape, np.int32)
     claim(owner, grid, cells, waters.harbour, airfield)
     blocks = make_blocks(coarse, cells, lattices, owner, density, rng)
     plots = Plots.of(cells, blocks, waters.harbour, airfield, rng)
-    plots.draw(owner, grid, blocks, len(cells.zone))
+    net = plots.draw(owner, grid, blocks)
 
     country = make_countryside(coarse, shares, plots, owner, steepness, rng)
     country.landcover[waters.beach] = LandCover.BARE
     country.landcover[waters.mole] = LandCover.BARE
-    structures = furnish(coarse, towns, cells, blocks, plots, owner, waters, airfield, country, rng)
+    country.zone[waters.mole] = Zone.PORT
+    structures = furnish(coarse, towns, cells, blocks, plots, net, waters, airfield, country, rng)
     landcover, zone = country.landcover, country.zone
-    height = draw_structures(grid, structures, landcover, country, plots, owner, rng)
+    height = draw_structures(grid, structures, landcover, country)
     height[waters.mole] = 4
 
     levelled = None if airfield is None else _levelled(coarse, airfield)
@@ -105,15 +106,6 @@ def make_world(city: City, shape: tuple[int, int], gsd_m: float, seed: int) -> W
     )
 
 
-def _near_port(coarse: Coarse, waters: Waters) -> NDArray[np.float32] | None:
-    """Distance (h, w) from the port's ground in metres, None where there is no port."""
-    if waters.harbour is None:
-        return None
-    middle = waters.harbour.ground.mean(axis=1)
-    apart = [np.hypot(coarse.x_m - np.float32(x), coarse.y_m - np.float32(y)) for x, y in middle]
-    return np.asarray(np.minimum.reduce(apart), np.float32)
-
-
 def _airfield(
     city: City,
     coarse: Coarse,
@@ -126,10 +118,8 @@ def _airfield(
     if "airport" not in city.character or rng.random() >= _AIRPORT_SHARE:
         return None
     cost = np.where(wet, np.float32(1), 0.2 * np.clip(density, 0, 1) + 0.8 * steepness).astype(np.float32)
-    port = _near_port(coarse, waters)
-    if port is not None:
-        cost[port < 350] = 1
-    return place_airfield(coarse.grid, cost[1:-2, 1:-2], coarse.step_m, rng)
+    taken = np.zeros((0, 2)) if waters.harbour is None else waters.harbour.ground.reshape(-1, 2)
+    return place_airfield(coarse.grid, cost[1:-2, 1:-2], coarse.step_m, taken, rng)
 
 
 def _levelled(coarse: Coarse, airfield: Airfield) -> NDArray[np.float32]:

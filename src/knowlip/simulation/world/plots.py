@@ -14,7 +14,7 @@ from knowlip.simulation.world.harbour import Harbour
 from knowlip.simulation.world.raster import fill_in_parts, paint
 from knowlip.simulation.world.styles import Style
 
-_PORT_LATTICE, _AIRPORT_LATTICE = -2, -3
+PORT_LATTICE, AIRPORT_LATTICE = -2, -3
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ class Plots:
         style: `Style` codes, uint8; none where nothing is built.
         first_yard: Number of the port's first yard.
         first_block: Number of the first block.
-        rural: Whether it is open country, which woods and wastes spread over.
         built: Whether it is a built-up block of a town.
     """
 
@@ -40,7 +39,6 @@ class Plots:
     style: NDArray[np.uint8]
     first_yard: int
     first_block: int
-    rural: NDArray[np.bool_]
     built: NDArray[np.bool_]
 
     @staticmethod
@@ -75,11 +73,8 @@ class Plots:
         style = np.where(built & ~park & ~vacant, style, Style.NONE).astype(np.uint8)
         zone = np.where(park, Zone.PARK, np.where(thin, Zone.FARMLAND, zone)).astype(np.uint8)
         rural = zone == Zone.FARMLAND
-        bare = kind < 0.7
         ground = np.full(m, LandCover.BARE, np.uint8)
-        ground[rural] = np.where(bare, LandCover.FARMLAND, np.where(kind > 0.94, LandCover.BARE, LandCover.FARMLAND))[
-            rural
-        ]
+        ground[rural & (kind < 0.94)] = LandCover.FARMLAND
         ground[rural & (kind < 0.03)] = LandCover.WOODLAND
         ground[zone == Zone.PARK] = LandCover.WOODLAND
         cell_ground = np.where(cells.zone == Zone.FARMLAND, LandCover.FARMLAND, LandCover.BARE).astype(np.uint8)
@@ -89,30 +84,32 @@ class Plots:
             zone=np.concatenate([cells.zone, [Zone.PORT, Zone.AIRPORT], np.full(y, Zone.PORT), zone]).astype(np.uint8),
             ground=np.concatenate([cell_ground, np.full(2 + y, LandCover.BARE), ground]).astype(np.uint8),
             lattice=np.concatenate(
-                [cells.lattice, [_PORT_LATTICE, _AIRPORT_LATTICE], np.full(y, _PORT_LATTICE), blocks.lattice]
+                [cells.lattice, [PORT_LATTICE, AIRPORT_LATTICE], np.full(y, PORT_LATTICE), blocks.lattice]
             ).astype(np.int32),
             pick=np.concatenate([rng.random(n + 2 + y, dtype=np.float32), blocks.pick]),
             style=np.concatenate([np.zeros(n + 2, np.uint8), yards, style]),
             first_yard=n + 2,
             first_block=n + 2 + y,
-            rural=np.concatenate([cells.zone == Zone.FARMLAND, np.zeros(2 + y, bool), rural]),
             built=np.concatenate([np.zeros(n + 2 + y, bool), built]),
         )
 
-    def draw(self, owner: NDArray[np.int32], grid: Grid, blocks: Blocks, n_cells: int) -> None:
+    def draw(self, owner: NDArray[np.int32], grid: Grid, blocks: Blocks) -> NDArray[np.int32]:
         """Give the blocks' pixels to them where they lie in a cell of their net.
 
         Args:
             owner: Number of the plot of each pixel (H, W), so far a cell, the port or the airport; changed in place.
             grid: The world's grid.
             blocks: The blocks, in the plots' order.
-            n_cells: How many cells there are.
+
+        Returns:
+            The net of streets of each pixel (H, W).
         """
-        flat_owner = owner.reshape(-1)
+        net = np.take(self.lattice, owner)
+        flat_owner, flat_net = owner.reshape(-1), net.reshape(-1)
         for flat, block in fill_in_parts(grid, blocks.corners_xy_m):
-            fits = self.lattice[flat_owner[flat]] == blocks.lattice[block]
-            flat, block = flat[fits], block[fits]
-            flat_owner[flat] = block + self.first_block
+            fits = flat_net[flat] == blocks.lattice[block]
+            flat_owner[flat[fits]] = block[fits] + self.first_block
+        return net
 
 
 def claim(

@@ -39,7 +39,7 @@ def make_relief(
     ground = coarse.noise(wavelength, rng, octaves=5)
     # valleys are where a second field crosses zero: a branching net of lows between rounded crests
     crossing = np.abs(coarse.noise(0.6 * wavelength, rng, octaves=3))
-    valley = crossing / (crossing + np.float32(0.45))
+    valley = crossing * crossing / (crossing * crossing + np.float32(0.12))
     field = np.maximum(ground + np.float32(0.7), 0) * valley
     field += np.float32(0.04) * (1 + coarse.noise(float(max(240, 6 * coarse.step_m)), rng, octaves=2))
     away = np.maximum(from_water_m - np.float32(2.5 * coarse.step_m), 0)
@@ -64,11 +64,10 @@ def flattened(
         density: Building density (h, w).
         level: How far the ground is levelled in [0, 1] (h, w), or None.
     """
-    size = max(3, round(500 / coarse.step_m)) | 1
-    smooth = ndimage.uniform_filter(terrain_m[::2, ::2], max(3, size // 2))
-    smooth = np.repeat(np.repeat(smooth, 2, axis=0), 2, axis=1)[: terrain_m.shape[0], : terrain_m.shape[1]]
-    smooth = ndimage.uniform_filter(smooth, 5)
-    share = np.clip(density * np.float32(1.3), 0, np.float32(0.8))
+    size = max(3, round(260 / coarse.step_m)) | 1
+    smooth, share = terrain_m, np.clip(density * np.float32(1.3), 0, np.float32(0.8))
+    for _ in range(2):
+        smooth, share = ndimage.uniform_filter(smooth, size), ndimage.uniform_filter(share, size)
     # water stays at zero, so what is smoothed may not rise where the ground was level with it
     low = terrain_m / (terrain_m + np.float32(1.5))
     out = terrain_m + share * low * (smooth - terrain_m)

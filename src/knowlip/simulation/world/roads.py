@@ -71,8 +71,8 @@ class Lines:
 def between(cells: Cells, rng: np.random.Generator) -> Lines:
     """Roads along borders of neighbourhoods: avenues in town, lanes in the country, where not all have one."""
     urban = np.isin(cells.zone, URBAN_ZONES)[cells.border_cells]
-    either, both = urban.any(axis=1), urban.all(axis=1)
-    has = either | (rng.random(len(either)) < 0.5)
+    either, both = urban[:, 0] | urban[:, 1], urban[:, 0] & urban[:, 1]
+    has = either | (rng.random(len(either)) < 0.85)
     length = np.hypot(*(cells.borders_xy_m[:, 1] - cells.borders_xy_m[:, 0]).T)
     has &= length < 5000
     width = np.where(both, 19.0, np.where(either, 13.0, 6.5))
@@ -105,7 +105,7 @@ def trunks(
     for k in range(spokes):
         angle = turn + 2 * np.pi * k / spokes + float(rng.normal(0, 0.15))
         end = (cx + far * float(np.cos(angle)), cy + far * float(np.sin(angle)))
-        lines.append((_curve(main.centre_xy_m, end, 0.03, rng), 34.0 if k % 2 == 0 else 22.0))
+        lines.append((_curve(main.centre_xy_m, end, 0.03, rng), 32.0 if k == 0 else 19.0))
     if rng.random() < 0.7:
         t = np.linspace(0, 2 * np.pi, 160)
         a, b = main.radius_m * np.sqrt(main.stretch), main.radius_m / np.sqrt(main.stretch)
@@ -123,7 +123,7 @@ def trunks(
         u0 = river.nearest_u_m((cx, cy))
         for k in range(int(rng.integers(1, 5))):
             frame = river.tangent(u0 + (k - 1.5) * float(rng.uniform(0.6, 1.0)) * 0.5 * main.radius_m)
-            reach = 0.5 * river.width_m + 300
+            reach = 0.5 * river.width_m + 70
             lines.append((np.array([frame.to_grid(0, -reach), frame.to_grid(0, reach)]), 22.0))
     return Lines.of(lines + country), Lines.of(country)
 
@@ -205,7 +205,7 @@ def _axis_deg(ahead: Floats) -> NDArray[np.float32]:
     return turn.astype(np.float32) % np.float32(180)
 
 
-def rails(grid: Grid, lines: Lines, water: NDArray[np.bool_]) -> Structures:
+def rails(grid: Grid, lines: Lines) -> Structures:
     """Track as a chain of low boxes along pieces that lie on land or on bridges."""
     pieces = lines.cut(_RAIL_PIECE_M)
     ahead = pieces.end_xy_m - pieces.start_xy_m

@@ -1,13 +1,13 @@
 """Structures drawn on the pixels: as footprints where pixels are smaller than houses, else as shares of a pixel."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from knowlip.simulation.ground import Kind, LandCover, Structures, Zone
 from knowlip.simulation.world.countryside import Countryside
 from knowlip.simulation.world.grid import Grid
-from knowlip.simulation.world.plots import Plots
 from knowlip.simulation.world.raster import boxes, discs, fill_in_parts
 
 # Below this spacing footprints are drawn; above it a pixel is built-up or not as a whole.
@@ -17,13 +17,7 @@ _ROOFED = (Kind.BUILDING, Kind.TANK, Kind.CONTAINERS)
 
 
 def draw_structures(
-    grid: Grid,
-    structures: Structures,
-    landcover: NDArray[np.uint8],
-    country: Countryside,
-    plots: Plots,
-    owner: NDArray[np.int32],
-    rng: np.random.Generator,
+    grid: Grid, structures: Structures, landcover: NDArray[np.uint8], country: Countryside
 ) -> NDArray[np.float32]:
     """Draw roofs into the land cover, in place, and give the height above the ground.
 
@@ -32,52 +26,62 @@ def draw_structures(
         structures: All structures; what has no roof is not drawn.
         landcover: Classes (H, W).
         country: The ground, for the height of trees.
-        plots: The plots.
-        owner: Number of the plot of each pixel (H, W).
-        rng: Source of all choices.
 
     Returns:
         Height of buildings and trees (H, W).
     """
-    crop = (0.2 + 1.2 * plots.pick).astype(np.float32)
-    wood = (9 + 10 * plots.pick - np.where(plots.built, 4, 0)).astype(np.float32)
-    height = np.where(landcover == LandCover.FARMLAND, crop[owner], np.float32(0))
-    trees = landcover == LandCover.WOODLAND
-    height += np.where(trees, np.maximum(wood[owner] + np.float32(2.2) * country.crowns, 2), np.float32(0))
+    height = _plants(landcover, country)
     roofs = structures.take(np.isin(structures.kind, _ROOFED))
     if not len(roofs):
         return height
     if grid.gsd_m <= HOUSES_BELOW_M:
-        for flat, tall in _footprints(grid, roofs):
-            landcover.reshape(-1)[flat] = LandCover.BUILDING
-            height.reshape(-1)[flat] = tall
+        round_ = roofs.kind == Kind.TANK
+        for chosen in (roofs.take(~round_), roofs.take(round_)):
+            for flat, tall in _footprints(grid, chosen):
+                landcover.reshape(-1)[flat] = LandCover.BUILDING
+                height.reshape(-1)[flat] = tall
         return height
     share, sums = _shares(grid, roofs)
-    near = ndimage.uniform_filter(share, 3)
-    built = (near > _BUILT_UP_FROM) & (landcover != LandCover.ROAD) & (landcover != LandCover.WATER)
-    built &= country.zone != Zone.WATER
-    built |= (share > 0.5) & (landcover != LandCover.WATER)
-    landcover[built] = LandCover.BUILDING
-    height[built] = 0
-    height += sums
+    sums *= landcover != LandCover.WATER
+    near = share.copy()
+    near[1:] += share[:-1]
+    near[:-1] += share[1:]
+    rows = near.copy()
+    near[:, 1:] += rows[:, :-1]
+    near[:, :-1] += rows[:, 1:]
+    built = (near > 9 * _BUILT_UP_FROM) & (landcover != LandCover.ROAD)
+    built |= share > 0.5
+    built &= landcover != LandCover.WATER
+    np.copyto(landcover, np.uint8(LandCover.BUILDING), where=built)
+    np.copyto(height, sums, where=built | (sums > 0))
     return height
 
 
-def _footprints(grid: Grid, roofs: Structures) -> "list[tuple[NDArray[np.intp], NDArray[np.float32]]]":
-    """Pixels of footprints and their heights, part by part."""
-    parts = []
-    round_ = roofs.kind == Kind.TANK
-    for chosen, is_round in ((roofs.take(~round_), False), (roofs.take(round_), True)):
-        if not len(chosen):
-            continue
-        shapes = (
-            discs(chosen.x_m, chosen.y_m, chosen.width_m)
-            if is_round
-            else boxes(chosen.x_m, chosen.y_m, chosen.length_m, chosen.width_m, chosen.axis_deg)
-        )
+def _plants(landcover: NDArray[np.uint8], country: Countryside) -> NDArray[np.float32]:
+    """Height of crops and trees (H, W); trees of town are lower than those of woods, and stands differ by plot."""
+    height = np.zeros(landcover.shape, np.float32)
+    base = np.full(256, 5, np.float32)
+    base[Zone.WOODLAND] = 9
+    rows = max(1, (1 << 16) // landcover.shape[1])
+    for r in range(0, landcover.shape[0], rows):
+        part = slice(r, r + rows)
+        own = country.pick[part]
+        trees = np.take(base, country.zone[part]) + 9 * own + np.float32(2.2) * country.crowns[part]
+        np.copyto(height[part], np.maximum(trees, 2), where=landcover[part] == LandCover.WOODLAND)
+        crops = np.float32(0.2) + np.float32(1.2) * own
+        np.copyto(height[part], crops, where=landcover[part] == LandCover.FARMLAND)
+    return height
+
+
+def _footprints(grid: Grid, roofs: Structures) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+    """Pixels of footprints and their heights, part by part; all are tanks or none is."""
+    if len(roofs):
+        if roofs.kind[0] == Kind.TANK:
+            shapes = discs(roofs.x_m, roofs.y_m, roofs.width_m)
+        else:
+            shapes = boxes(roofs.x_m, roofs.y_m, roofs.length_m, roofs.width_m, roofs.axis_deg)
         for flat, owner in fill_in_parts(grid, shapes):
-            parts.append((flat, chosen.height_m[owner]))
-    return parts
+            yield flat, roofs.height_m[owner]
 
 
 def _shares(grid: Grid, roofs: Structures) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -85,12 +89,17 @@ def _shares(grid: Grid, roofs: Structures) -> tuple[NDArray[np.float32], NDArray
     H, W = grid.shape
     area = np.float32(grid.gsd_m**2)
     big = roofs.length_m > 2.2 * grid.gsd_m
-    small = roofs.take(~big)
-    rows, cols = grid.pixel(small.y_m * 0 + small.x_m, small.y_m)
-    at = rows * W + cols
-    footprint = small.length_m * small.width_m / area
-    share = np.bincount(at, footprint, H * W).astype(np.float32)
-    sums = np.bincount(at, footprint * small.height_m, H * W).astype(np.float32)
+    share, sums = np.zeros(H * W, np.float32), np.zeros(H * W, np.float32)
+
+    def heap(chosen: Structures) -> None:
+        """Put each on the pixel that holds its centre."""
+        rows, cols = grid.pixel(chosen.x_m, chosen.y_m)
+        footprint = chosen.length_m * chosen.width_m / area
+        at = rows * W + cols
+        np.add.at(share, at, footprint)
+        np.add.at(sums, at, footprint * chosen.height_m)
+
+    heap(roofs.take(~big))
     large = roofs.take(big)
     # the footprint is spread over the pixels whose centres it holds, or its own pixel when it holds none
     shapes = boxes(large.x_m, large.y_m, large.length_m, large.width_m, large.axis_deg)
@@ -99,13 +108,9 @@ def _shares(grid: Grid, roofs: Structures) -> tuple[NDArray[np.float32], NDArray
         count = np.bincount(owner, minlength=len(large))
         covered |= count > 0
         each = (large.length_m * large.width_m / area)[owner] / count[owner]
-        share += np.bincount(flat, each, H * W).astype(np.float32)
-        sums += np.bincount(flat, each * large.height_m[owner], H * W).astype(np.float32)
-    lost = large.take(~covered)
-    if len(lost):
-        rows, cols = grid.pixel(lost.x_m, lost.y_m)
-        part = lost.length_m * lost.width_m / area
-        np.add.at(share, (rows, cols) if share.ndim == 2 else rows * W + cols, part)
-        np.add.at(sums, (rows, cols) if sums.ndim == 2 else rows * W + cols, part * lost.height_m)
-    over = np.maximum(share, 1)
-    return (share / over).reshape(H, W), (sums / over).reshape(H, W)
+        np.add.at(share, flat, each.astype(np.float32))
+        np.add.at(sums, flat, (each * large.height_m[owner]).astype(np.float32))
+    heap(large.take(~covered))
+    over = np.maximum(share, np.float32(1))
+    shares, means = share / over, sums / over
+    return shares.astype(np.float32).reshape(H, W), means.astype(np.float32).reshape(H, W)

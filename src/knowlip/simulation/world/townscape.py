@@ -12,7 +12,7 @@ from knowlip.simulation.world.cells import Cells
 from knowlip.simulation.world.countryside import Countryside
 from knowlip.simulation.world.grid import Coarse, Grid
 from knowlip.simulation.world.harbour import Harbour
-from knowlip.simulation.world.plots import Plots
+from knowlip.simulation.world.plots import PORT_LATTICE, Plots
 from knowlip.simulation.world.raster import fill_in_parts, paint, unbroken_m
 from knowlip.simulation.world.styles import Style
 from knowlip.simulation.world.surface import HOUSES_BELOW_M
@@ -29,7 +29,7 @@ def furnish(
     cells: Cells,
     blocks: Blocks,
     plots: Plots,
-    owner: NDArray[np.int32],
+    net: NDArray[np.int32],
     waters: Waters,
     airfield: Airfield | None,
     country: Countryside,
@@ -43,7 +43,7 @@ def furnish(
         cells: The neighbourhoods.
         blocks: Their blocks.
         plots: The plots.
-        owner: Number of the plot of each pixel (H, W).
+        net: Net of streets each pixel belongs to (H, W); set to -1, in place, where nothing more may be built.
         waters: Water bodies.
         airfield: The airport, if any.
         country: The ground; its land cover and zones are changed.
@@ -52,9 +52,8 @@ def furnish(
     grid, water = coarse.grid, waters.water
     landcover, zone = country.landcover, country.zone
     zone[water] = Zone.WATER
-    # the net each pixel is built up by, -1 where nothing may stand
-    free = plots.lattice[owner]
-    width = _streets(grid, blocks, plots, landcover, free)
+    net[waters.mole] = -1
+    width = _streets(grid, blocks, plots, landcover, net)
 
     trunk, country_roads = roads.trunks(grid, towns, waters.rivers, rng)
     rail = roads.railways(grid, towns[0], rng)
@@ -68,28 +67,31 @@ def furnish(
         paint(road, grid, lines.strips(least), True)
     rail_ground = np.zeros(grid.shape, bool)
     paint(rail_ground, grid, track.strips(least), True)
+    dry = ~(keep_off | water)
     for mask, cover in ((rail_ground, LandCover.BARE), (road, LandCover.ROAD)):
-        mask &= ~keep_off
-        mask &= ~water
-        landcover[mask] = cover
-        free[mask] = -1
-    free[water] = -1
-    landcover[water] = LandCover.WATER
+        mask &= dry
+        np.copyto(landcover, np.uint8(cover), where=mask)
+        np.copyto(net, np.int32(-1), where=mask)
+    np.copyto(net, np.int32(-1), where=water)
+    np.copyto(landcover, np.uint8(LandCover.WATER), where=water)
     for lines in (carried, lanes_carried, track_carried):
         paint(landcover, grid, lines.strips(least), LandCover.ROAD)
-    landcover[keep_off & ~water & (landcover == LandCover.ROAD) & (zone == Zone.AIRPORT)] = LandCover.BARE
-    tables = [bridges, lane_bridges, track_bridges, _clear(roads.rails(grid, _chained(track, track_carried), water), grid)]
+    tables = [bridges, lane_bridges, track_bridges]
+    track = track.take(~keep_off[grid.pixel(*(0.5 * (track.start_xy_m + track.end_xy_m)).T)])
+    tables.append(roads.rails(grid, _chained(track, track_carried)))
     if airfield is not None:
         paint(landcover, grid, airfield.pavement, LandCover.ROAD)
         tables.append(airfield.structures.take(_inside(airfield.structures, grid)))
-    buildings = build_up(_sites(blocks, plots, waters.harbour, width), rng)
-    buildings = Structures.join([buildings, roads.ribbons(country_roads, rng)])
-    buildings = buildings.take(_fits(grid, buildings, free))
+    sites, home = _sites(blocks, plots, waters.harbour, width)
+    buildings, site = build_up(sites, rng)
+    buildings = buildings.take(_fits(grid, buildings, home[site], net))
     tables.append(buildings)
-    tables.append(_chimneys(plots, owner, buildings, grid, rng))
+    cottages = roads.ribbons(country_roads, rng)
+    tables.append(cottages.take(_fits(grid, cottages, None, net)))
+    tables.append(_chimneys(zone, buildings, grid, rng))
     if waters.harbour is not None:
         tables.append(_cranes(waters.harbour, grid, water, rng))
-    open_ground = plots.rural[owner] & (free != -1)
+    open_ground = np.isin(zone, (Zone.FARMLAND, Zone.BARE, Zone.WOODLAND)) & (net != -1)
     tables.append(roads.pylons(grid, open_ground, rng))
     return Structures.join(tables)
 
@@ -125,7 +127,7 @@ def _mask(grid: Grid, airfield: Airfield | None, harbour: Harbour | None) -> NDA
 
 
 def _streets(
-    grid: Grid, blocks: Blocks, plots: Plots, landcover: NDArray[np.uint8], free: NDArray[np.int32]
+    grid: Grid, blocks: Blocks, plots: Plots, landcover: NDArray[np.uint8], net: NDArray[np.int32]
 ) -> NDArray[np.float32]:
     """Draw the streets of built-up blocks and the lanes between fields; gives the width along each block's row."""
     built = plots.built[plots.first_block :]
@@ -140,31 +142,35 @@ def _streets(
     widths = np.concatenate([along[which], across[which]])
     drawn = widths > 0
     shapes = chosen.streets(np.maximum(widths, unbroken_m(0, grid.gsd_m)))[drawn]
-    net = np.concatenate([chosen.lattice, chosen.lattice])[drawn]
-    flat_cover, flat_free = landcover.reshape(-1), free.reshape(-1)
+    own = np.concatenate([chosen.lattice, chosen.lattice])[drawn]
+    flat_cover, flat_net = landcover.reshape(-1), net.reshape(-1)
     for flat, street in fill_in_parts(grid, shapes):
-        flat = flat[flat_free[flat] == net[street]]
-        flat_cover[flat] = LandCover.ROAD
+        flat_cover[flat[flat_net[flat] == own[street]]] = LandCover.ROAD
     return along
 
 
-def _sites(blocks: Blocks, plots: Plots, harbour: Harbour | None, along_m: NDArray[np.float32]) -> Sites:
-    """The blocks and yards that are built up."""
+def _sites(
+    blocks: Blocks, plots: Plots, harbour: Harbour | None, along_m: NDArray[np.float32]
+) -> tuple[Sites, NDArray[np.int32]]:
+    """The blocks and yards that are built up, and the net each belongs to."""
     style = plots.style[plots.first_block :]
     which = style != Style.NONE
     m = int(which.sum())
-    inset = np.stack([along_m[which] / 2 + 1, np.full(m, _STREET_M / 2 + 1, np.float32)], axis=1)
-    corners = blocks.corners_xy_m[which]
+    inset = np.stack([along_m[which] / 2 + 1, np.full(m, _STREET_M / 2 + 1, np.float32)], axis=1).astype(np.float32)
+    sites = Sites(blocks.corners_xy_m[which], inset, style[which], blocks.density[which], blocks.pick[which])
+    net = blocks.lattice[which]
     if harbour is None:
-        return Sites(corners, inset.astype(np.float32), style[which], blocks.density[which], blocks.pick[which])
+        return sites, net
     y = len(harbour.yards)
-    return Sites(
-        np.concatenate([corners, harbour.yards.astype(np.float32)]),
-        np.concatenate([inset, np.full((y, 2), 1.0)]).astype(np.float32),
-        np.concatenate([style[which], np.array(harbour.styles, np.uint8)]).astype(np.uint8),
-        np.concatenate([blocks.density[which], np.full(y, 0.3, np.float32)]),
-        np.concatenate([blocks.pick[which], plots.pick[plots.first_yard : plots.first_block]]),
+    yards = Sites(
+        harbour.yards.astype(np.float32),
+        np.full((y, 2), 1.0, np.float32),
+        np.array(harbour.styles, np.uint8),
+        np.full(y, 0.3, np.float32),
+        plots.pick[plots.first_yard : plots.first_block],
     )
+    both = (np.concatenate([getattr(sites, f), getattr(yards, f)]) for f in Sites.__dataclass_fields__)
+    return Sites(*both), np.concatenate([net, np.full(y, PORT_LATTICE, np.int32)])
 
 
 def _inside(structures: Structures, grid: Grid) -> NDArray[np.bool_]:
@@ -172,19 +178,17 @@ def _inside(structures: Structures, grid: Grid) -> NDArray[np.bool_]:
     return (structures.x_m > 0) & (structures.y_m > 0) & (structures.x_m < width) & (structures.y_m < height)
 
 
-def _clear(structures: Structures, grid: Grid) -> Structures:
-    return structures.take(_inside(structures, grid))
-
-
-def _fits(grid: Grid, buildings: Structures, free: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Buildings whose whole outline lies on ground of one net where nothing else is."""
+def _fits(
+    grid: Grid, buildings: Structures, home: NDArray[np.int32] | None, net: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Buildings whose whole outline lies on free ground of the net they belong to, or of any one net."""
     keep = _inside(buildings, grid)
     W, per_m = grid.shape[1], np.float32(1 / grid.gsd_m)
-    flat = free.reshape(-1)
+    flat = net.reshape(-1)
     at = np.nonzero(keep)[0]
     x, y = buildings.x_m[at], buildings.y_m[at]
-    home = flat[(y * per_m).astype(np.intp) * W + (x * per_m).astype(np.intp)]
-    good = home != -1
+    here = flat[(y * per_m).astype(np.intp) * W + (x * per_m).astype(np.intp)]
+    good = here != -1 if home is None else here == home[at]
     # pixels larger than houses say nothing about a house's corners
     tested = good if grid.gsd_m <= HOUSES_BELOW_M else good & (buildings.length_m[at] > 1.5 * grid.gsd_m)
     which = np.nonzero(tested)[0]
@@ -195,19 +199,17 @@ def _fits(grid: Grid, buildings: Structures, free: NDArray[np.int32]) -> NDArray
     ok = np.ones(len(some), bool)
     for i, j in ((1, 1), (1, -1), (-1, -1), (-1, 1), (1, 0), (-1, 0)):
         rows, cols = grid.pixel(some.x_m + i * lx + j * wx, some.y_m + i * ly + j * wy)
-        ok &= flat[rows * W + cols] == home[which]
+        ok &= flat[rows * W + cols] == here[which]
     good[which] &= ok
     keep[at] = good
     return keep
 
 
-def _chimneys(
-    plots: Plots, owner: NDArray[np.int32], buildings: Structures, grid: Grid, rng: np.random.Generator
-) -> Structures:
+def _chimneys(zone: NDArray[np.uint8], buildings: Structures, grid: Grid, rng: np.random.Generator) -> Structures:
     """Chimneys beside some halls of industry and ports."""
     halls = buildings.take((buildings.kind == Kind.BUILDING) & (buildings.width_m > 24))
-    at = grid.pixel(halls.x_m, halls.y_m)
-    works = np.isin(plots.zone[owner[at]], (Zone.INDUSTRIAL, Zone.PORT)) & (rng.random(len(halls)) < 0.06)
+    use = zone[grid.pixel(halls.x_m, halls.y_m)]
+    works = np.isin(use, (Zone.INDUSTRIAL, Zone.PORT)) & (rng.random(len(halls)) < 0.06)
     halls = halls.take(works)
     a = np.deg2rad(halls.axis_deg)
     off = halls.width_m / 2 + 6
@@ -215,17 +217,15 @@ def _chimneys(
     wide = rng.uniform(3, 8, n).astype(np.float32)
     table = Structures(
         np.full(n, Kind.CHIMNEY, np.uint8),
-        halls.x_m + np.cos(a) * off,
-        halls.y_m + np.sin(a) * off,
+        (halls.x_m + np.cos(a) * off).astype(np.float32),
+        (halls.y_m + np.sin(a) * off).astype(np.float32),
         wide,
         wide,
         rng.uniform(35, 180, n).astype(np.float32),
         np.zeros(n, np.float32),
     )
     dry = _inside(table, grid)
-    dry[dry] &= np.isin(
-        plots.zone[owner[grid.pixel(table.x_m[dry], table.y_m[dry])]], (Zone.INDUSTRIAL, Zone.PORT)
-    )
+    dry[dry] &= np.isin(zone[grid.pixel(table.x_m[dry], table.y_m[dry])], (Zone.INDUSTRIAL, Zone.PORT))
     return table.take(dry)
 
 

@@ -104,7 +104,11 @@ def _river(grid: Grid, through_xy_m: tuple[float, float], width_m: float, rng: n
 
 
 def make_waters(
-    coarse: Coarse, character: tuple[str, ...], town_xy_m: tuple[float, float], sea_share: float, rng: np.random.Generator
+    coarse: Coarse,
+    character: tuple[str, ...],
+    town_xy_m: tuple[float, float],
+    sea_share: float,
+    rng: np.random.Generator,
 ) -> Waters:
     """Lay out the water bodies.
 
