@@ -44,6 +44,8 @@ CLIPPED = 0.01
 GOAL, GOAL_AUC = 0.25, 0.80
 MAX_PATCHES = 400
 FEWEST = 8
+GENTLE = 0.14
+NOT_FIELDS = (LandCover.WATER, LandCover.WOODLAND, LandCover.BUILDING)
 OBJECT_MARGIN_M = 60.0
 PRODUCT_TURN_DEG = 12.0
 
@@ -126,13 +128,19 @@ def real_patches(data: Path, quick: bool) -> dict[str, dict[str, Patches]]:
 
 
 def true_masks(world: World) -> dict[str, NDArray[np.bool_]]:
-    """The classes as the optical masks have them: built-up land with its streets and gardens, open country pure."""
+    """The classes as the optical masks have them: built-up land with its streets and gardens, open country pure.
+
+    Woods on steep slopes are left out, since their shading keeps them out of the optical masks, and so are shores.
+    """
+    down, right = np.gradient(ndimage.gaussian_filter(world.terrain_m, 3), world.gsd_m)
     built = (Zone.RESIDENTIAL_DENSE, Zone.RESIDENTIAL_SPARSE, Zone.COMMERCIAL, Zone.INDUSTRIAL)
+    water = world.landcover == LandCover.WATER
+    inland = ~ndimage.binary_dilation(water, iterations=5)
     return {
-        "water": world.landcover == LandCover.WATER,
-        "built-up": np.isin(world.zone, built),
-        "vegetation": world.landcover == LandCover.WOODLAND,
-        "farmland": np.isin(world.zone, (Zone.FARMLAND,)) & (world.landcover != LandCover.WATER),
+        "water": water,
+        "built-up": np.isin(world.zone, built) & inland,
+        "vegetation": (world.landcover == LandCover.WOODLAND) & (np.hypot(down, right) < GENTLE) & inland,
+        "farmland": (world.zone == Zone.FARMLAND) & ~np.isin(world.landcover, NOT_FIELDS) & inland,
     }
 
 

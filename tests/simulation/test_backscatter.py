@@ -8,14 +8,14 @@ LAND = [LandCover.WOODLAND, LandCover.FARMLAND, LandCover.BUILDING, LandCover.RO
 
 # Ulaby & Dobson 1989, rounded middles of what it tabulates near 38 degrees; typed here again: VV, HH, cross
 TYPICAL_DB = {
-    ("C", LandCover.WOODLAND): (-8, -8, -13),
-    ("C", LandCover.FARMLAND): (-12, -12, -20),
+    ("C", LandCover.WOODLAND): (-8, -8, -13.5),
+    ("C", LandCover.FARMLAND): (-12, -12, -20.2),
     ("C", LandCover.ROAD): (-17, -18, -24),
-    ("C", LandCover.BARE): (-14, -14.5, -22),
-    ("X", LandCover.WOODLAND): (-8.5, -8.5, -13.5),
-    ("X", LandCover.FARMLAND): (-11, -11, -19),
+    ("C", LandCover.BARE): (-14, -14.5, -20.5),
+    ("X", LandCover.WOODLAND): (-8.5, -8.5, -14),
+    ("X", LandCover.FARMLAND): (-11, -11, -19.2),
     ("X", LandCover.ROAD): (-16, -17, -23),
-    ("X", LandCover.BARE): (-12.5, -13, -20.5),
+    ("X", LandCover.BARE): (-12.5, -13, -19),
 }
 
 

@@ -25,7 +25,7 @@ def test_texture_leaves_water_alone():
 
 def test_parcels_differ_by_their_deviation():
     db = 10 * np.log10(texture_of(LandCover.FARMLAND).reshape(40, 20, 40, 20).mean(axis=(1, 3)))
-    assert db.std() == pytest.approx(np.hypot(CLASS_TEXTURE[LandCover.FARMLAND].parcel_db, 0.4), abs=0.15)
+    assert db.std() == pytest.approx(np.hypot(CLASS_TEXTURE[LandCover.FARMLAND].parcel_db, 0.5), abs=0.15)
 
 
 def test_a_coarser_pixel_averages_what_stands_in_it():

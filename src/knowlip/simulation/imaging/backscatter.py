@@ -8,9 +8,10 @@ Where the levels come from, in dB at 38 degrees of incidence:
   -6.5 dB (Hawkins et al., "RADARSAT-1 and ERS calibration", CEOS SAR workshop 2000).
 - The same in Ku band: this project's, as far again from X as X lies from C; land then lies within the -14 to -6 dB that
   Seasat saw above 20 degrees (Bracalente et al., IEEE J. Oceanic Eng. 5(2), 1980).
-- Cross polarisation in C band of farmland and building: measured against woodland on Sentinel-1 scenes of the
-  development places of benchmarks/realism.py, with -13 dB for woodland. Fields lie 6 dB below woods there after noise,
-  which is the lower half of the -15 to -22 dB that fields run through in a year; built-up land equals woods.
+- Cross polarisation in C band of farmland, building and bare ground: measured against woodland, at -13.5 dB, on
+  Sentinel-1 scenes of the development places of benchmarks/realism.py. Fields lie 6 dB below woods there after noise,
+  which is the lower half of the -15 to -22 dB that fields run through in a year; built-up land equals woods; yards and
+  lots of bare ground among houses are brighter than smooth soil.
 - Building: the mean over built-up land with its double bounces. C band, like polarisation, is typical of Sentinel-1
   over cities; X and Ku band are this project's, half a dB up in each step.
 - Water: `sea` at a wind of 5 m/s, seen at 45 degrees to the wind.
@@ -51,10 +52,10 @@ class ClassBackscatter:
 
 LAND: dict[LandCover, ClassBackscatter] = {
     LandCover.WOODLAND: ClassBackscatter(
-        1.0, {"C": (-8.0, -8.0, -13.0), "X": (-8.5, -8.5, -13.5), "Ku": (-9.0, -9.0, -14.0)}
+        1.0, {"C": (-8.0, -8.0, -13.5), "X": (-8.5, -8.5, -14.0), "Ku": (-9.0, -9.0, -14.5)}
     ),
     LandCover.FARMLAND: ClassBackscatter(
-        1.8, {"C": (-12.0, -12.0, -20.0), "X": (-11.0, -11.0, -19.0), "Ku": (-10.0, -10.0, -18.0)}
+        1.8, {"C": (-12.0, -12.0, -20.2), "X": (-11.0, -11.0, -19.2), "Ku": (-10.0, -10.0, -18.2)}
     ),
     LandCover.BUILDING: ClassBackscatter(
         1.0, {"C": (-4.0, -3.0, -13.0), "X": (-3.5, -2.5, -12.5), "Ku": (-3.0, -2.0, -12.0)}
@@ -63,7 +64,7 @@ LAND: dict[LandCover, ClassBackscatter] = {
         4.0, {"C": (-17.0, -18.0, -24.0), "X": (-16.0, -17.0, -23.0), "Ku": (-15.0, -16.0, -22.0)}
     ),
     LandCover.BARE: ClassBackscatter(
-        2.5, {"C": (-14.0, -14.5, -22.0), "X": (-12.5, -13.0, -20.5), "Ku": (-11.0, -11.5, -19.0)}
+        2.5, {"C": (-14.0, -14.5, -20.5), "X": (-12.5, -13.0, -19.0), "Ku": (-11.0, -11.5, -17.5)}
     ),
 }
 

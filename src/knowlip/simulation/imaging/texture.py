@@ -45,9 +45,9 @@ FINE_M = 8.0
 # order of some 8, as spaceborne pictures of a few metres have it over woods.
 CLASS_TEXTURE: dict[LandCover, ClassTexture] = {
     LandCover.WATER: ClassTexture(0.0, 0.0, 0.0),
-    LandCover.WOODLAND: ClassTexture(0.3, 1.0, 1.5),
-    LandCover.FARMLAND: ClassTexture(1.5, 0.4, 0.5),
-    LandCover.BUILDING: ClassTexture(2.0, 2.5, 3.0),
+    LandCover.WOODLAND: ClassTexture(0.3, 0.8, 1.5),
+    LandCover.FARMLAND: ClassTexture(1.3, 0.5, 0.5),
+    LandCover.BUILDING: ClassTexture(1.5, 1.8, 2.5),
     LandCover.ROAD: ClassTexture(0.0, 0.3, 0.5),
     LandCover.BARE: ClassTexture(1.0, 0.5, 0.8),
 }
