@@ -12,7 +12,7 @@ from knowlip.simulation.world.raster import boxes, discs, fill_in_parts
 
 # Below this spacing footprints are drawn; above it a pixel is built-up or not as a whole.
 HOUSES_BELOW_M = 5.5
-_BUILT_UP_FROM = 0.13
+_BUILT_UP_FROM = 0.08
 _ROOFED = (Kind.BUILDING, Kind.TANK, Kind.CONTAINERS)
 
 
