@@ -55,7 +55,7 @@ def test_level_of_an_uncalibrated_scene_does_not_matter():
 
 
 def test_sea_fixes_the_level_of_an_uncalibrated_coast():
-    mean = np.concatenate([flat(-18.5, -23.5, 128), flat(-11.5, -18, 128)], axis=2)
+    mean = np.concatenate([flat(-17.5, -24.9, 128), flat(-11.5, -18, 128)], axis=2)
     tile = speckled(mean)
     tile = TilePixels(tile.db + 40, tile.polarisations, False, tile.anchor_db)
     sea = np.zeros((8, 8), bool)

@@ -51,11 +51,11 @@ _CLASSES: dict[str, tuple[Component, ...]] = {
     "farmland": (Component(1.0, (-11.9, 1.9), (-18.8, 1.8), (0.55, 0.55)),),
     "building": (
         # houses among trees are as bright as woodland but rougher, though hardly where 8 bits clip bright points
-        Component(0.4, (-6.5, 2.0), (-13.3, 1.8), (0.95, 0.4)),
-        Component(0.3, (-6.8, 1.8), (-14.5, 1.6), (1.5, 0.6)),
+        Component(0.15, (-6.5, 2.0), (-13.3, 1.8), (0.95, 0.4)),
+        Component(0.45, (-6.8, 1.8), (-14.5, 1.6), (1.5, 0.6)),
         # walls that face the radar, and quarters that none face
-        Component(0.15, (-3.0, 2.5), (-12.0, 2.5), (1.9, 0.8)),
-        Component(0.15, (-10.0, 2.0), (-17.0, 1.8), (1.6, 0.6)),
+        Component(0.2, (-3.0, 2.5), (-12.0, 2.5), (1.9, 0.8)),
+        Component(0.2, (-10.0, 2.0), (-17.0, 1.8), (1.6, 0.6)),
     ),
     "bare": (Component(1.0, (-13.6, 2.4), (-20.5, 2.0), (0.7, 0.7)),),
 }
