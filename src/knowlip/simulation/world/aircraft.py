@@ -36,7 +36,7 @@ _CLEAR_M = 3.0
 
 def park_aircraft(airfield: Airfield, grid: Grid, rng: np.random.Generator) -> list[WorldObject]:
     """Aircraft on a share of the stands that lie inside the grid, noses on the stop marks, clear of each other."""
-    filled = {use: float(rng.uniform(0.3, 0.95)) for use in STANDS}
+    filled = {use: float(rng.uniform(0.4, 0.98)) for use in STANDS}
     width, height = grid.size_m
     tree: list[shapely.Geometry] = []
     parked: list[WorldObject] = []
@@ -48,7 +48,10 @@ def park_aircraft(airfield: Airfield, grid: Grid, rng: np.random.Generator) -> l
             fitting.pop("fighter", None)
         if not fitting:
             continue
-        weights = np.array(list(fitting.values()))
+        # wide stands are kept for wide bodies
+        weights = np.array(
+            [w * (3 if stand.room_m > 60 and max(AIRCRAFT_SIZES_M[n]) > 50 else 1) for n, w in fitting.items()]
+        )
         name = str(rng.choice(list(fitting), p=weights / weights.sum()))
         length, span = AIRCRAFT_SIZES_M[name]
         heading = float(np.round((stand.heading_deg + rng.normal(0, 0.7)) % 360, 1)) % 360

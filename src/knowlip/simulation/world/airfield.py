@@ -84,7 +84,7 @@ def place_airfield(
         mean = float(cost[rows, cols].mean())
         if len(taken_xy_m):
             u, v = frame.to_local(taken_xy_m[:, 0].astype(np.float32), taken_xy_m[:, 1].astype(np.float32))
-            if bool(((np.abs(u) < length / 2 + 150) & (np.abs(v) < breadth / 2 + 150)).any()):
+            if bool(((np.abs(u) < length / 2 + 120) & (np.abs(v) < breadth / 2 + 120)).any()):
                 continue
         if mean < best_cost:
             best, best_cost = frame, mean
@@ -154,15 +154,19 @@ def _gates(
 ) -> None:
     """Stands nose to the terminal and to its piers, and rows of remote stands before them."""
     pier = 0.0
-    if depth > 330 and wide > 230:
+    if depth > 300 and wide > 230:
         # finger piers across the apron, aircraft on both sides
-        pier = min(depth - 150, float(rng.uniform(170, 320)))
+        pier = min(depth - 140, float(rng.uniform(170, 320)))
         for at in np.arange(-wide + 115, wide - 114, 260.0):
             built.append((float(at), terminal_v - pier / 2, 24.0, pier, 14.0))
-            for v in np.arange(terminal_v - pier + 40, terminal_v - 70, 72.0):
-                for sign in (-1.0, 1.0):
+            for sign in (-1.0, 1.0):
+                pitch = float(rng.choice([43.0, 72.0]))
+                for v in np.arange(terminal_v - pier + pitch / 2, terminal_v - 75, pitch):
                     nose = frame.to_grid(float(at) + sign * 22, float(v))
-                    stands.append(Stand(nose, (nose_in + 90 * sign) % 360, 68.0, "gate"))
+                    stands.append(Stand(nose, (nose_in + 90 * sign) % 360, pitch - 3, "gate"))
+            # between two piers, noses to the terminal
+            for off in (-24.0, 24.0):
+                stands.append(Stand(frame.to_grid(float(at) + 130 + off, terminal_v - 9), nose_in % 360, 44.0, "gate"))
     else:
         pitch = float(rng.choice([46.0, 62.0, 82.0]))
         for at in np.arange(-wide + pitch / 2, wide - pitch / 2 + 1, pitch):
@@ -170,7 +174,7 @@ def _gates(
         pier = 85.0
     row = terminal_v - pier - 105
     turned = float(rng.choice([0.0, 180.0, 45.0]))
-    while row > terminal_v - depth + 60:
+    while row > terminal_v - depth + 40:
         for at in np.arange(-wide + 50, wide - 50, 60.0):
             h = np.deg2rad(turned)
             # the mark is half a narrow-body ahead of the stand's middle
@@ -210,5 +214,5 @@ def _end_apron(
                 stands.append(Stand(frame.to_grid(float(at), front + 74), nose_in % 360, 46.0, "military"))
     else:
         for v in np.arange(back - 18, front + 34, -42.0):
-            for at in np.arange(u0 + 20, u1 - 18, 32.0):
-                stands.append(Stand(frame.to_grid(float(at), float(v)), (nose_in + 25) % 360, 30.0, "business"))
+            for at in np.arange(u0 + 20, u1 - 20, 37.0):
+                stands.append(Stand(frame.to_grid(float(at), float(v)), (nose_in + 25) % 360, 31.0, "business"))

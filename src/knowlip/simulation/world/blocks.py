@@ -130,7 +130,7 @@ def make_blocks(
     corners, cell, row, number = corners[once], cell[once], row[once], number[once]
     bend = lattices.bend_m[cells.lattice[cell]]
     if (bend > 0).any():
-        sway_x, sway_y = coarse.noise(420.0, rng), coarse.noise(420.0, rng)
+        sway_x, sway_y = coarse.noise(560.0, rng), coarse.noise(560.0, rng)
         x, y = corners[..., 0].copy(), corners[..., 1].copy()
         corners[..., 0] += bend[:, None] * coarse.at(sway_x, x, y)
         corners[..., 1] += bend[:, None] * coarse.at(sway_y, x, y)

@@ -73,14 +73,29 @@ _RULES: dict[Style, _Rule] = {
 _WING_M = (11.0, 14.5)
 
 
-def _at(sites: Sites, site: Ints, u: Floats, v: Floats) -> tuple[Floats, Floats, Floats]:
-    """Place and direction of points given by their share along (u) and across (v) their site."""
+def _at(sites: Sites, site: Ints, u: Floats, v: Floats, side: int = 0) -> tuple[Floats, Floats, Floats]:
+    """Place of points given by their share along (u) and across (v) their site, and the direction of the near side.
+
+    The direction is that of the site along (side 0), or a right angle from that across (side 1), as the street there.
+    """
     p = sites.corners_xy_m[site]
     low, high = p[:, 1] - p[:, 0], p[:, 2] - p[:, 3]
     across = p[:, 3] - p[:, 0]
     ahead = low + v[:, None] * (high - low)
     xy = p[:, 0] + v[:, None] * across + u[:, None] * ahead
+    if side == 1:
+        aside = across + u[:, None] * ((p[:, 2] - p[:, 1]) - across)
+        # a quarter turn from y down to x right gives the direction along
+        ahead = np.stack([aside[:, 1], -aside[:, 0]], axis=1)
     return xy[:, 0], xy[:, 1], np.rad2deg(np.arctan2(ahead[:, 0], -ahead[:, 1])).astype(np.float32)
+
+
+def _stretch(sites: Sites, site: Ints, share: Floats, mean_m: Floats, side: int) -> Floats:
+    """Length of a site's cut along (0) or across (1) at a share of the way over, relative to its mean."""
+    p = sites.corners_xy_m
+    a, b = (p[:, 1] - p[:, 0], p[:, 2] - p[:, 3]) if side == 0 else (p[:, 3] - p[:, 0], p[:, 2] - p[:, 1])
+    first, second = np.hypot(*a.T) / mean_m, np.hypot(*b.T) / mean_m
+    return np.asarray(first[site] + share * (second - first)[site], np.float32)
 
 
 def _table(
@@ -97,10 +112,6 @@ def _table(
         height.astype(np.float32),
         ((axis_deg + np.where(swap, np.float32(90), np.float32(0))) % 180).astype(np.float32) % np.float32(180),
     )
-
-
-_TALLER = {Style.TOWERS: (0.5, 1.0), Style.SLABS: (0.7, 0.6)}
-"""How heights grow with building density: at none, and with each unit."""
 
 
 def _sizes(sites: Sites) -> tuple[Floats, Floats]:
@@ -157,10 +168,11 @@ def _rows(sites: Sites, style: Style, rng: np.random.Generator) -> tuple[Structu
         length = np.minimum(length, lot_u - 2)
         wide = np.minimum(width[site] * (np.float32(0.94) + np.float32(0.12) * jitter[2]), lot_v - rule.gap_m)
         keep &= (length > 5) & (wide > 5)
-    # towers and slabs are taller towards the centre
-    offset, per_density = _TALLER.get(style, (1.0, 0.0))
-    taller = np.float32(offset) + np.float32(per_density) * np.maximum(sites.density, np.float32(0))
-    base = np.asarray(drawn(rule.height_m) * taller, np.float32)
+    base = drawn(rule.height_m)
+    if style == Style.TOWERS:
+        base *= np.float32(0.6) + np.maximum(sites.density, np.float32(0))
+    elif style == Style.SLABS:
+        base *= np.float32(0.7) + np.float32(0.6) * np.maximum(sites.density, np.float32(0))
     step = 2.6 if style == Style.CONTAINERS else 0.1
     height = base[site] * (np.float32(0.85) + np.float32(0.3) * jitter[1])
     if style == Style.TOWERS:
@@ -172,7 +184,10 @@ def _rows(sites: Sites, style: Style, rng: np.random.Generator) -> tuple[Structu
     if style == Style.HOUSES:
         # houses stand a little nearer to one street or the other, not on a ruler's line
         v_m = v_m + (jitter[0] - np.float32(0.5)) * np.float32(4)
-    x, y, axis = _at(sites, site, u_m / along[site], v_m / across[site])
+    u, v = u_m / along[site], v_m / across[site]
+    if style != Style.TANKS:
+        length = length * np.minimum(_stretch(sites, site, v, along, 0), np.float32(1.05))
+    x, y, axis = _at(sites, site, u, v)
     turned = (rng.random(n) < rule.turns)[site] & (length < lot_v - 8) & (wide < lot_u - 8)
     axis = np.where(turned, axis + np.float32(90), axis)
     if style == Style.TANKS:
@@ -193,11 +208,16 @@ def _perimeters(sites: Sites, rng: np.random.Generator) -> tuple[Structures, Int
     base = (np.float32(11) + np.float32(15) * np.maximum(sites.density, 0)) * (
         np.float32(0.8) + np.float32(0.4) * rng.random(n, dtype=np.float32)
     )
-    fits = (free_u > 2 * wing + 8) & (free_v > 2 * wing + 8)
+    # where the streets do not meet at right angles, corner houses stand a wedge apart
+    p = sites.corners_xy_m
+    a, b = p[:, 1] - p[:, 0], p[:, 3] - p[:, 0]
+    lean = np.abs((a * b).sum(axis=1)) / np.maximum(np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]), 1e-3)
+    wedge = (np.minimum(lean, 1) * wing + 0.5).astype(np.float32)
+    fits = (free_u > 2 * wing + 8) & (free_v > 2 * (wing + wedge) + 8) & (lean < 0.8)
     tables, owners = [], []
     for side in range(4):
         long_side = side < 2
-        run = free_u if long_side else free_v - 2 * wing
+        run = free_u if long_side else free_v - 2 * (wing + wedge)
         count = np.where(fits, np.maximum(np.round(run / house), 1), 0).astype(np.intp)
         site, k = _expand(count)
         piece = (run / np.maximum(count, 1))[site]
@@ -213,13 +233,19 @@ def _perimeters(sites: Sites, rng: np.random.Generator) -> tuple[Structures, Int
             length, width = piece, wing[site]
         else:
             u_m = inset_u + inner if side == 2 else along[site] - inset_u - inner
-            v_m = inset_v + wing[site] + at
+            v_m = inset_v + wing[site] + wedge[site] + at
             length, width = wing[site], piece
-        x, y, axis = _at(sites, site, u_m / along[site], v_m / across[site])
+        u, v = u_m / along[site], v_m / across[site]
+        # on a site that is no rectangle, houses are as wide as their share of their own side
+        if long_side:
+            length = length * _stretch(sites, site, v, along, 0)
+        else:
+            width = width * _stretch(sites, site, u, across, 1)
+        x, y, axis = _at(sites, site, u, v, 0 if long_side else 1)
         tables.append(_table(Kind.BUILDING, x[keep], y[keep], length[keep], width[keep], height[keep], axis[keep]))
         owners.append(site[keep])
     # blocks too small for a court are one house
-    small = ~fits & (np.minimum(free_u, free_v) > 10)
+    small = ~fits & (np.minimum(free_u, free_v) > 10) & (lean < 0.8)
     site = np.nonzero(small)[0]
     half = np.full(site.size, 0.5, np.float32)
     x, y, axis = _at(sites, site, half, half)

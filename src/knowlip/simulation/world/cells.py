@@ -239,7 +239,7 @@ def _lattices(
     homes = urban & (zone != Zone.INDUSTRIAL) & (zone != Zone.PARK)
     angle = rng.uniform(0, np.pi, n)
     lattice = np.arange(n, dtype=np.int32) + FIRST_OWN
-    bend = np.where(rng.random(n) < 0.5, 0.0, rng.uniform(10, 30, n))
+    bend = np.where(rng.random(n) < 0.5, 0.0, rng.uniform(8, 22, n))
     close = away < 1.8 * main.radius_m
     if plan.name == "grid":
         lattice[homes & close & (rng.random(n) < 0.8)] = SHARED
@@ -250,7 +250,7 @@ def _lattices(
         angle = np.where(urban, outward + rng.normal(0, 0.06, n), angle)
         lattice[homes & (away < 0.9 * main.radius_m)] = POLAR
     else:
-        bend = np.where(urban, rng.uniform(15, 45, n), bend)
+        bend = np.where(urban, rng.uniform(12, 34, n), bend)
     # farm country: one manner of dividing land for the region, with turns of its own in each cell
     field_length, field_depth = rng.uniform(170, 380), rng.uniform(80, 230)
     drawn_length, drawn_depth = rng.uniform(0.7, 1.25, n), rng.uniform(0.7, 1.25, n)

@@ -222,7 +222,7 @@ def _anchor(
     rng: np.random.Generator,
 ) -> None:
     """Anchorages: groups of ships some ship's lengths apart, all turned into the wind."""
-    count = min(int(rng.poisson((0.5 if is_port else 0.15) + wide_km2 / (14 if is_port else 45))), 400)
+    count = min(int(rng.poisson((0.5 if is_port else 0.15) + wide_km2 / (9 if is_port else 40))), 400)
     rows, cols = np.nonzero(room_m > 300 if (room_m > 300).any() else room_m > 150)
     for _ in range(count):
         k = int(rng.integers(rows.size))
@@ -236,7 +236,7 @@ def _sail(
     roads: _Roads, coarse: Coarse, room_m: NDArray[np.float32], wide_km2: float, is_port: bool, rng: np.random.Generator
 ) -> None:
     """Ships under way: most in a fairway of two lanes, one each way, kept to the right; the others anywhere."""
-    n = min(int(rng.poisson(wide_km2 * float(rng.lognormal(-1.6 if is_port else -2.6, 0.9)))), 3000)
+    n = min(int(rng.poisson(wide_km2 * float(rng.lognormal(-0.6 if is_port else -2.2, 0.8)))), 3000)
     width, height = roads.grid.size_m
     course = float(rng.uniform(0, 2 * np.pi))
     ahead, right = np.array([np.sin(course), -np.cos(course)]), np.array([np.cos(course), np.sin(course)])
@@ -247,7 +247,7 @@ def _sail(
     back = rng.random(n) < 0.5
     far = float(np.hypot(width, height))
     off = np.where(back, -1, 1) * np.abs(rng.normal(450, 160, n))
-    lane = middle + rng.uniform(-far, far, n)[:, None] * ahead + off[:, None] * right
+    lane = middle + rng.uniform(-0.6 * far, 0.6 * far, n)[:, None] * ahead + off[:, None] * right
     anywhere = rng.uniform(0, 1, (n, 2)) * (width, height)
     spots = np.where(in_lane[:, None], lane, anywhere)
     heading = np.rad2deg(course) + 180 * back + rng.normal(0, np.where(in_lane, 4, 25), n)

@@ -97,6 +97,14 @@ class Coarse:
         """What an array (H, W) of pixels holds at the nodes (h, w), edges repeated outside."""
         return np.pad(mask[:: self.step, :: self.step], ((1, 2), (1, 2)), mode="edge")
 
+    def touched(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Nodes (h, w) at or just before which a mask (H, W) holds; half steps are probed, not to miss ponds."""
+        half = self.step // 2
+        found = self.thin(mask)
+        for rows, cols in ((half, 0), (0, half), (half, half)):
+            found = found | self.thin(np.pad(mask, ((0, rows), (0, cols)), mode="edge")[rows:, cols:])
+        return found
+
     def at(
         self, field: NDArray[np.float32], x_m: NDArray[np.floating], y_m: NDArray[np.floating]
     ) -> NDArray[np.float32]:

@@ -146,8 +146,7 @@ def sea_harbour(
         local.box(-half, 0.45 * half, reach - 60 - thick / 2, reach - 60 + thick / 2),
         local.box(-half - thick / 2, -half + thick / 2, -10, reach - 60),
     ]
-    shapes = (_stacked(basins), _stacked(ground), _stacked(moles), _stacked(yards))
-    return Harbour(*shapes, tuple(styles), tuple(quays))
+    return Harbour(_stacked(basins), _stacked(ground), _stacked(moles), _stacked(yards), tuple(styles), tuple(quays))
 
 
 def river_harbour(
@@ -188,5 +187,4 @@ def river_harbour(
         yards.append(frame.box(end + _LANE_M, end + 140, -half - deep + 10, half + deep - 10))
         styles.append(Style.TANKS if rng.random() < 0.5 else Style.HALLS)
         at += 2 * (half + deep) + float(rng.uniform(60, 160))
-    shapes = (_stacked(basins), _stacked(ground), _stacked([]), _stacked(yards))
-    return Harbour(*shapes, tuple(styles), tuple(quays))
+    return Harbour(_stacked(basins), _stacked(ground), _stacked([]), _stacked(yards), tuple(styles), tuple(quays))

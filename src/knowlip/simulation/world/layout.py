@@ -54,7 +54,7 @@ def make_world(city: City, shape: tuple[int, int], gsd_m: float, seed: int) -> W
     shares = draw_shares(city.character, city.lat_deg, rng)
     waters = make_waters(coarse, city.character, towns[0].centre_xy_m, _sea_share(city, rng), rng)
     water = waters.water
-    wet = coarse.thin(water)
+    wet = coarse.touched(water)
     terrain, steepness = make_relief(coarse, "hilly" in city.character, distance_to(coarse, wet), rng)
     density = density_of(coarse, towns, steepness, rng)
 
@@ -118,7 +118,10 @@ def _airfield(
     if "airport" not in city.character or rng.random() >= _AIRPORT_SHARE:
         return None
     cost = np.where(wet, np.float32(1), 0.2 * np.clip(density, 0, 1) + 0.8 * steepness).astype(np.float32)
-    taken = np.zeros((0, 2)) if waters.harbour is None else waters.harbour.ground.reshape(-1, 2)
+    kept_off = [river.course(coarse.grid) for river in waters.rivers]
+    if waters.harbour is not None:
+        kept_off.append(waters.harbour.ground.reshape(-1, 2))
+    taken = np.concatenate([np.zeros((0, 2)), *kept_off])
     return place_airfield(coarse.grid, cost[1:-2, 1:-2], coarse.step_m, taken, rng)
 
 

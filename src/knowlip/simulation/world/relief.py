@@ -7,14 +7,17 @@ from scipy import ndimage
 from knowlip.simulation.world.grid import Coarse
 
 _VALLEY_M = 900.0
+_STEEPEST = 0.75
 
 
 def distance_to(coarse: Coarse, mask: NDArray[np.bool_], limit_m: float = 1e5) -> NDArray[np.float32]:
     """Distance in metres (h, w) from each node to the nearest one in the mask, found on every other node."""
     if not mask.any():
         return np.full(mask.shape, limit_m, np.float32)
-    away = ndimage.distance_transform_edt(~mask[::2, ::2]).astype(np.float32) * np.float32(2 * coarse.step_m)
     h, w = mask.shape
+    even = np.pad(mask, ((0, h % 2), (0, w % 2)), mode="edge")
+    any_of_four = even[::2, ::2] | even[1::2, ::2] | even[::2, 1::2] | even[1::2, 1::2]
+    away = ndimage.distance_transform_edt(~any_of_four).astype(np.float32) * np.float32(2 * coarse.step_m)
     rows = np.repeat(away, 2, axis=0)[: h + 1]
     rows[1:-1:2] = 0.5 * (away[:-1] + away[1:])[: len(rows[1:-1:2])]
     both = np.repeat(rows, 2, axis=1)
@@ -34,7 +37,7 @@ def make_relief(
         rng: Source of all choices.
     """
     extent = coarse.grid.extent_m
-    amplitude = float(rng.uniform(130, 480)) if hilly else float(rng.uniform(4, 35))
+    tallest = float(rng.uniform(120, 580)) if hilly else float(rng.uniform(5, 45))
     wavelength = float(np.clip(0.45 * extent, 2500, 6000))
     ground = coarse.noise(wavelength, rng, octaves=5)
     # valleys are where a second field crosses zero: a branching net of lows between rounded crests
@@ -45,11 +48,16 @@ def make_relief(
     away = np.maximum(from_water_m - np.float32(2.5 * coarse.step_m), 0)
     # a flood plain first, then the valley's side
     rise = (1 - np.exp(-away / np.float32(_VALLEY_M))) * (away / (away + np.float32(80)))
-    terrain = np.maximum(field, 0) * rise * np.float32(0.8 * amplitude)
+    terrain = np.maximum(field, 0) * rise
+    terrain *= np.float32(tallest / max(float(terrain.max()), 1.6))
     down, right = np.gradient(terrain, np.float32(coarse.step_m))
     slope = np.sqrt(down * down + right * right)
+    # no walls: where a scene is too small for such hills, they are lower
+    gentler = np.float32(min(1.0, _STEEPEST / max(float(np.quantile(slope[::2, ::2], 0.998)), 1e-6)))
+    terrain *= gentler
+    slope *= gentler
     steep = np.minimum(slope / np.float32(0.3), 1)
-    steep += np.minimum(terrain / np.float32(400), 1) * np.float32(0.6)
+    steep += np.minimum(terrain / np.float32(500), 1) * np.float32(0.6)
     return terrain.astype(np.float32), np.minimum(steep, 1).astype(np.float32)
 
 
@@ -73,5 +81,5 @@ def flattened(
     out = terrain_m + share * low * (smooth - terrain_m)
     if level is not None and (level > 0.5).any():
         mean = float(out[level > 0.5].mean())
-        out = out + level * low * (np.float32(mean) - out)
+        out = out + level * (terrain_m / (terrain_m + np.float32(0.2))) * (np.float32(mean) - out)
     return np.asarray(np.maximum(out, 0), np.float32)

@@ -15,7 +15,7 @@ from knowlip.simulation.world.waters import River
 Floats = NDArray[np.float64]
 _PIECE_M = 15.0
 _LONGEST_BRIDGE_M = 1100.0
-_LONGEST_OVER_SEA_M = 260.0
+_LONGEST_OVER_SEA_M = 120.0
 _RAIL_PIECE_M = 75.0
 
 
@@ -71,8 +71,8 @@ class Lines:
 def between(cells: Cells, rng: np.random.Generator) -> Lines:
     """Roads along borders of neighbourhoods: avenues in town, lanes in the country, where not all have one."""
     urban = np.isin(cells.zone, URBAN_ZONES)[cells.border_cells]
-    either, both = urban[:, 0] | urban[:, 1], urban[:, 0] & urban[:, 1]
-    has = either | (rng.random(len(either)) < 0.85)
+    either, both = urban.any(axis=1), urban.all(axis=1)
+    has = either | (rng.random(len(urban)) < 0.85)
     length = np.hypot(*(cells.borders_xy_m[:, 1] - cells.borders_xy_m[:, 0]).T)
     has &= length < 5000
     width = np.where(both, 19.0, np.where(either, 13.0, 6.5))
@@ -192,7 +192,7 @@ def over_water(
         np.full(n, Kind.BRIDGE, np.uint8),
         centre[:, 0].astype(np.float32),
         centre[:, 1].astype(np.float32),
-        (span + 12).astype(np.float32),
+        np.maximum(span + 12, 1.05 * deck).astype(np.float32),
         deck.astype(np.float32),
         np.clip(6 + span / 40, 6, 26).astype(np.float32),
         _axis_deg(ahead),
@@ -212,7 +212,7 @@ def rails(grid: Grid, lines: Lines) -> Structures:
     length = np.maximum(np.hypot(*ahead.T), 1e-6)
     middle = 0.5 * (pieces.start_xy_m + pieces.end_xy_m)
     width, height = grid.size_m
-    seen = (middle > 0).all(axis=1) & (middle[:, 0] < width) & (middle[:, 1] < height) & (length > 5)
+    seen = (middle > 0).all(axis=1) & (middle[:, 0] < width) & (middle[:, 1] < height) & (length > 12)
     middle, ahead, length, wide = middle[seen], ahead[seen], length[seen], pieces.width_m[seen]
     n = len(length)
     return Structures(
@@ -282,7 +282,7 @@ def ribbons(lines: Lines, rng: np.random.Generator) -> Structures:
     for side in (-1.0, 1.0):
         draws = rng.random((5, len(middle)))
         which = draws[0] < np.where(dense, 0.8, 0.05)
-        length, width = 9 + 9 * draws[1], 8 + 3 * draws[2]
+        length, width = 11 + 8 * draws[1], 8 + 3 * draws[2]
         off = side * (5 + 9 + 5 * draws[3])
         xy = middle + np.stack([-ahead[:, 1], ahead[:, 0]], axis=1) * off[:, None]
         axis = _axis_deg(ahead) + np.where(draws[4] < 0.4, 90, 0)

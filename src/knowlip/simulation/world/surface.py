@@ -12,7 +12,7 @@ from knowlip.simulation.world.raster import boxes, discs, fill_in_parts
 
 # Below this spacing footprints are drawn; above it a pixel is built-up or not as a whole.
 HOUSES_BELOW_M = 5.5
-_BUILT_UP_FROM = 0.08
+_BUILT_UP_FROM = 0.085
 _ROOFED = (Kind.BUILDING, Kind.TANK, Kind.CONTAINERS)
 
 
@@ -112,5 +112,6 @@ def _shares(grid: Grid, roofs: Structures) -> tuple[NDArray[np.float32], NDArray
         np.add.at(sums, flat, (each * large.height_m[owner]).astype(np.float32))
     heap(large.take(~covered))
     over = np.maximum(share, np.float32(1))
-    shares, means = share / over, sums / over
-    return shares.astype(np.float32).reshape(H, W), means.astype(np.float32).reshape(H, W)
+    share /= over
+    sums /= over
+    return share.reshape(H, W), sums.reshape(H, W)

@@ -44,7 +44,7 @@ def place_towns(grid: Grid, rng: np.random.Generator) -> tuple[Town, ...]:
         return Town((float(x) * width, float(y) * height), radius_m, stretch, angle)
 
     # a close look at a city shows the city
-    main = town(max(extent, 3500.0) * float(rng.uniform(0.1, 0.55)), 0.2)
+    main = town(max(extent, 3500.0) * float(rng.uniform(0.12, 0.6)), 0.2)
     n_villages = int(rng.poisson(grid.area_km2 / 10))
     villages = tuple(town(float(min(rng.lognormal(6.1, 0.5), 0.15 * extent)), 0.0) for _ in range(min(n_villages, 800)))
     return main, *villages

@@ -21,7 +21,8 @@ from knowlip.simulation.world.waters import Waters
 
 _STREET_M, _AVENUE_M, _LANE_M = 10.0, 17.0, 5.0
 _CRANE_PITCH_M = 75.0
-_NARROWEST_PX = 0.8
+_NARROWEST_PX = 1.2
+_OPEN = (Zone.FARMLAND, Zone.BARE, Zone.WOODLAND)
 
 
 def furnish(
@@ -61,7 +62,7 @@ def furnish(
     on_land, carried, bridges = roads.over_water(grid, trunk, water, waters.sea)
     lanes, lanes_carried, lane_bridges = roads.over_water(grid, roads.between(cells, rng), water, waters.sea)
     track, track_carried, track_bridges = roads.over_water(grid, rail, water, waters.sea, 4.0)
-    keep_off = _mask(grid, airfield, waters.harbour)
+    keep_off = _mask(grid, airfield, waters.harbour) | waters.mole
     least = unbroken_m(0, grid.gsd_m)
     road = np.zeros(grid.shape, bool)
     for lines in (lanes, on_land):
@@ -88,11 +89,13 @@ def furnish(
     buildings = buildings.take(_fits(grid, buildings, home[site], net))
     tables.append(buildings)
     cottages = roads.ribbons(country_roads, rng)
+    cottages = cottages.take(_inside(cottages, grid))
+    cottages = cottages.take(np.isin(zone[grid.pixel(cottages.x_m, cottages.y_m)], _OPEN))
     tables.append(cottages.take(_fits(grid, cottages, None, net)))
     tables.append(_chimneys(zone, buildings, grid, rng))
     if waters.harbour is not None:
         tables.append(_cranes(waters.harbour, grid, water, rng))
-    open_ground = np.isin(zone, (Zone.FARMLAND, Zone.BARE, Zone.WOODLAND)) & (net != -1)
+    open_ground = np.isin(zone, _OPEN) & (net != -1)
     tables.append(roads.pylons(grid, open_ground, rng))
     return Structures.join(tables)
 
