@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from knowlip.simulation.world.grid import Coarse, Frame, Grid
@@ -162,7 +163,7 @@ def river_harbour(
         rng: Source of all choices.
     """
     basins, ground, yards = list[NDArray[np.float64]](), list[NDArray[np.float64]](), list[NDArray[np.float64]]()
-    styles, quays = list[Style](), list[Quay]()
+    styles, quays, taken = list[Style](), list[Quay](), list[shapely.Polygon]()
     side = float(rng.choice([-1.0, 1.0]))
     lean = float(rng.uniform(-0.4, 0.4))
     at = u_m + float(rng.uniform(-0.15, 0.15)) * grid.extent_m
@@ -173,6 +174,12 @@ def river_harbour(
         end = start + float(min(rng.uniform(500, 1100), 0.18 * grid.extent_m))
         half, deep = float(rng.uniform(65, 120)), float(rng.uniform(110, 170))
         terminal = _TERMINALS[int(rng.choice(4, p=(0.35, 0.35, 0.2, 0.1)))]
+        at += 2 * (half + deep) + float(rng.uniform(60, 160))
+        # where the bank bends inwards, basins would run into each other
+        whole = shapely.Polygon(frame.box(start, end + 150, -half - deep, half + deep))
+        if any(whole.intersects(other) for other in taken):
+            continue
+        taken.append(whole)
         basins.append(frame.box(0, end, -half, half))
         ground.append(frame.box(start + 20, end, half, half + deep))
         ground.append(frame.box(start + 20, end, -half - deep, -half))
@@ -186,5 +193,4 @@ def river_harbour(
             quays.append(_quay(frame, (start + 120, sign * half), (end, sign * half), (0, -sign), terminal))
         yards.append(frame.box(end + _LANE_M, end + 140, -half - deep + 10, half + deep - 10))
         styles.append(Style.TANKS if rng.random() < 0.5 else Style.HALLS)
-        at += 2 * (half + deep) + float(rng.uniform(60, 160))
     return Harbour(_stacked(basins), _stacked(ground), _stacked([]), _stacked(yards), tuple(styles), tuple(quays))

@@ -55,7 +55,8 @@ def make_world(city: City, shape: tuple[int, int], gsd_m: float, seed: int) -> W
     waters = make_waters(coarse, city.character, towns[0].centre_xy_m, _sea_share(city, rng), rng)
     water = waters.water
     wet = coarse.touched(water)
-    terrain, steepness = make_relief(coarse, "hilly" in city.character, distance_to(coarse, wet), rng)
+    from_water = distance_to(coarse, wet)
+    terrain, steepness = make_relief(coarse, "hilly" in city.character, from_water, rng)
     density = density_of(coarse, towns, steepness, rng)
 
     airfield = _airfield(city, coarse, wet, density, steepness, waters, rng)
@@ -77,7 +78,7 @@ def make_world(city: City, shape: tuple[int, int], gsd_m: float, seed: int) -> W
     height[waters.mole] = 4
 
     levelled = None if airfield is None else _levelled(coarse, airfield)
-    terrain_m = coarse.fine(flattened(coarse, terrain, density, levelled))
+    terrain_m = coarse.fine(flattened(coarse, terrain, density, from_water, levelled))
     np.maximum(terrain_m, 0, out=terrain_m)
     terrain_m[water] = 0
 

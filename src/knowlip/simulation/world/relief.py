@@ -7,7 +7,7 @@ from scipy import ndimage
 from knowlip.simulation.world.grid import Coarse
 
 _VALLEY_M = 900.0
-_STEEPEST = 0.75
+_STEEPEST = 0.55
 
 
 def distance_to(coarse: Coarse, mask: NDArray[np.bool_], limit_m: float = 1e5) -> NDArray[np.float32]:
@@ -62,7 +62,11 @@ def make_relief(
 
 
 def flattened(
-    coarse: Coarse, terrain_m: NDArray[np.float32], density: NDArray[np.float32], level: NDArray[np.float32] | None
+    coarse: Coarse,
+    terrain_m: NDArray[np.float32],
+    density: NDArray[np.float32],
+    from_water_m: NDArray[np.float32],
+    level: NDArray[np.float32] | None,
 ) -> NDArray[np.float32]:
     """Terrain (h, w) with gentler ground under towns, and level where an airport is.
 
@@ -70,6 +74,7 @@ def flattened(
         coarse: The world's coarse nodes.
         terrain_m: Height (h, w).
         density: Building density (h, w).
+        from_water_m: Distance (h, w) to the nearest water.
         level: How far the ground is levelled in [0, 1] (h, w), or None.
     """
     size = max(3, round(260 / coarse.step_m)) | 1
@@ -81,5 +86,6 @@ def flattened(
     out = terrain_m + share * low * (smooth - terrain_m)
     if level is not None and (level > 0.5).any():
         mean = float(out[level > 0.5].mean())
-        out = out + level * (terrain_m / (terrain_m + np.float32(0.2))) * (np.float32(mean) - out)
+        shore = np.clip((from_water_m - np.float32(2.5 * coarse.step_m)) / np.float32(150), 0, 1)
+        out = out + level * shore * (np.float32(mean) - out)
     return np.asarray(np.maximum(out, 0), np.float32)

@@ -21,7 +21,6 @@ from knowlip.simulation.world.waters import Waters
 
 _STREET_M, _AVENUE_M, _LANE_M = 10.0, 17.0, 5.0
 _CRANE_PITCH_M = 75.0
-_NARROWEST_PX = 1.2
 _OPEN = (Zone.FARMLAND, Zone.BARE, Zone.WOODLAND)
 
 
@@ -66,7 +65,7 @@ def furnish(
     least = unbroken_m(0, grid.gsd_m)
     road = np.zeros(grid.shape, bool)
     for lines in (lanes, on_land):
-        paint(road, grid, lines.take(lines.width_m >= _narrowest_m(grid)).strips(least), True)
+        paint(road, grid, lines.strips(least), True)
     rail_ground = np.zeros(grid.shape, bool)
     paint(rail_ground, grid, track.strips(least), True)
     dry = ~(keep_off | water)
@@ -130,11 +129,6 @@ def _mask(grid: Grid, airfield: Airfield | None, harbour: Harbour | None) -> NDA
     return mask
 
 
-def _narrowest_m(grid: Grid) -> float:
-    """Width from which a road takes the pixels it runs through; narrower ones belong to what they serve."""
-    return 0.0 if grid.gsd_m <= HOUSES_BELOW_M else _NARROWEST_PX * grid.gsd_m
-
-
 def _streets(
     grid: Grid, blocks: Blocks, plots: Plots, landcover: NDArray[np.uint8], net: NDArray[np.int32]
 ) -> NDArray[np.float32]:
@@ -149,7 +143,8 @@ def _streets(
     # lanes run along rows only
     across = np.where(built | park, np.where(built, _STREET_M, _LANE_M), 0)
     widths = np.concatenate([along[which], across[which]])
-    drawn = (widths > 0) & (widths >= _narrowest_m(grid))
+    # a pixel that holds more of houses than of street is built-up
+    drawn = widths > 1.2 * grid.gsd_m
     shapes = chosen.streets(np.maximum(widths, unbroken_m(0, grid.gsd_m)))[drawn]
     own = np.concatenate([chosen.lattice, chosen.lattice])[drawn]
     flat_cover, flat_net = landcover.reshape(-1), net.reshape(-1)
