@@ -32,38 +32,38 @@ CODE = {name: code for code, name in LANDCOVER.items()}
 class Component:
     """One kind of ground within a class: mean and spread of local means in dB, and of texture.
 
-    Texture is the ln of local squared variation over the scene's own speckle level.
+    Texture is the ln of local squared variation over the scene's own speckle level. Levels of polarisations rise and
+    fall together by the correlation, so that what lies between them tells more than either: cross polarisation is
+    weak over walls that face the radar and over a windy sea, and strong in crowns of trees.
     """
 
     weight: float
     co_db: tuple[float, float]
     cross_db: tuple[float, float]
     texture: tuple[float, float]
+    correlation: float
 
 
 _CLASSES: dict[str, tuple[Component, ...]] = {
     # thermal noise holds water up in cross polarisation; wind spreads it in co-polarisation, and so do ships and shores
     "water": (
-        Component(0.85, (-17.5, 3.5), (-24.9, 1.3), (0.2, 0.4)),
-        Component(0.15, (-14.0, 4.5), (-22.8, 2.5), (1.0, 0.8)),
+        Component(0.85, (-18.0, 3.4), (-25.0, 1.2), (0.2, 0.4), 0.2),
+        Component(0.15, (-14.7, 5.0), (-22.3, 3.0), (1.5, 1.0), 0.7),
     ),
-    "woodland": (Component(1.0, (-8.4, 2.0), (-13.7, 1.9), (0.65, 0.6)),),
-    "farmland": (Component(1.0, (-11.9, 1.9), (-18.8, 1.8), (0.55, 0.55)),),
+    "woodland": (Component(1.0, (-8.3, 1.8), (-13.8, 1.7), (0.6, 0.6), 0.7),),
+    "farmland": (Component(1.0, (-11.9, 1.8), (-19.0, 1.7), (0.5, 0.55), 0.7),),
     "building": (
         # houses among trees are as bright as woodland but rougher, though hardly where 8 bits clip bright points
-        Component(0.15, (-6.5, 2.0), (-13.3, 1.8), (0.95, 0.4)),
-        Component(0.45, (-6.8, 1.8), (-14.5, 1.6), (1.5, 0.6)),
+        Component(0.15, (-6.5, 2.0), (-13.3, 1.8), (0.95, 0.4), 0.6),
+        Component(0.4, (-5.6, 1.6), (-13.4, 1.4), (1.4, 0.6), 0.6),
         # walls that face the radar, and quarters that none face
-        Component(0.2, (-3.0, 2.5), (-12.0, 2.5), (1.9, 0.8)),
-        Component(0.2, (-10.0, 2.0), (-17.0, 1.8), (1.6, 0.6)),
+        Component(0.2, (-2.2, 2.4), (-11.5, 2.0), (1.8, 0.8), 0.6),
+        Component(0.25, (-8.9, 1.8), (-16.0, 1.6), (1.4, 0.7), 0.6),
     ),
-    "bare": (Component(1.0, (-13.6, 2.4), (-20.5, 2.0), (0.7, 0.7)),),
+    "bare": (Component(1.0, (-13.4, 2.2), (-19.6, 1.9), (0.7, 0.7), 0.85),),
 }
 
 _PRIOR = {"water": 0.12, "woodland": 0.22, "farmland": 0.28, "building": 0.24, "bare": 0.14}
-_CORRELATED = 0.6
-"""Weight of each further polarisation's evidence: co- and cross-polarised levels rise and fall together."""
-
 _MEAN_WINDOW, _TEXTURE_WINDOW, _VOTE_WINDOW = 3, 7, 5
 
 
@@ -145,11 +145,14 @@ def _log_likelihood(
         for part in _CLASSES[name]:
             t_mean, t_spread = part.texture
             value = np.log(part.weight / t_spread) - 0.5 * ((texture - t_mean) / t_spread) ** 2
-            for k, polarisation in enumerate(polarisations):
-                mean, spread = part.cross_db if polarisation in ("VH", "HV") else part.co_db
-                value = value + (1.0 if k == 0 else _CORRELATED) * (
-                    -0.5 * ((mean_db[k] - mean) / spread) ** 2 - np.log(spread)
-                )
+            levels = [part.cross_db if p in ("VH", "HV") else part.co_db for p in polarisations]
+            first = (mean_db[0] - levels[0][0]) / levels[0][1]
+            value = value - 0.5 * first**2 - np.log(levels[0][1])
+            rest = np.sqrt(1 - part.correlation**2)
+            for k, (mean, spread) in enumerate(levels[1:], 1):
+                # what is left once the first level is known
+                own = ((mean_db[k] - mean) / spread - part.correlation * first) / rest
+                value = value - 0.5 * own**2 - np.log(spread * rest)
             parts.append(value)
         total.append(reduce(np.logaddexp, parts))
     return np.stack(total)
