@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowlip.bench.metrics import cluster_interval, recalls, retrieval_chance
-from knowlip.bench.models.control import HandMade
+from knowlip.bench.models.control import _BINS, HandMade, _histogram_patches, _histograms, _hog_patches
 from knowlip.bench.questions import true_answers
 from knowlip.bench.runner import CONTROLS, run
+from knowlip.bench.tasks.retrieval import tile_texts
 from knowlip.core.errors import ConfigError, CorpusError, ModelError
 
 
@@ -53,7 +54,8 @@ def test_true_answers_are_those_of_the_land_cover_raster(described):
         assert main == names[int(np.argmax(shares))]
         assert truth.present[tile_id] == tuple(n for n, s in zip(names, shares, strict=True) if s >= 0.03)
     objects = described.table("objects").to_pandas()
-    assert truth.count == objects[objects.tile_id.isin(truth.main)].groupby("tile_id").size().to_dict()
+    known = objects[objects.tile_id.isin(truth.main)].groupby("tile_id").size().to_dict()
+    assert truth.count == {t: known.get(t, 0) for t in truth.main}
 
 
 def test_suite_runs_every_model_beside_chance(trained, tmp_path):
@@ -73,20 +75,32 @@ def test_suite_runs_every_model_beside_chance(trained, tmp_path):
 def test_finished_rows_are_not_computed_again(trained, tmp_path, monkeypatch):
     _, corpus, _ = trained
     first = run(corpus, "questions", ["control-hog"], str(tmp_path))
-    monkeypatch.setattr(HandMade, "features", lambda *a: pytest.fail("computed again"))
+    monkeypatch.setattr(HandMade, "patches", lambda *a: pytest.fail("computed again"))
     assert run(corpus, "questions", ["control-hog"], str(tmp_path)) == first
 
 
-def test_control_is_fitted_on_training_tiles_only(described, monkeypatch):
-    asked = []
-    original = HandMade.features
-    monkeypatch.setattr(HandMade, "features", lambda self, c, ids: asked.append(set(ids)) or original(self, c, ids))
-    from knowlip.bench.tasks import retrieval
+def test_control_is_fitted_on_training_tiles_only(described):
+    texts = tile_texts(described, "test") | tile_texts(described, "train")
+    train, test = described.tile_ids("train"), described.tile_ids("test")
+    control = HandMade("histogram")
+    all_of_test, first_of_test = (control.similarity(described, texts, train, t) for t in (test, test[:1]))
+    assert all_of_test[0, 0] == pytest.approx(first_of_test[0, 0], abs=1e-5)
 
-    retrieval.run(described, HandMade("histogram"))
-    train, test = set(described.tile_ids("train")), set(described.tile_ids("test"))
-    assert asked[0] <= train
-    assert asked[1] <= test
+
+def test_histograms_of_patches_average_to_that_of_the_image():
+    image = np.random.default_rng(0).normal(0, 1.5, (64, 96)).astype(np.float32)
+    patches, whole = _histogram_patches(image), _histograms(image[None])
+    assert patches.shape == (6, whole.shape[1])
+    assert patches[:, :64].mean(0) == pytest.approx(whole[0, :64])
+    assert whole[0, 32:64] == pytest.approx(np.histogram(image.reshape(16, 4, 24, 4).mean((1, 3)), _BINS)[0] / 384)
+
+
+def test_gradients_of_a_patch_are_its_own():
+    image = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+    changed = image.copy()
+    changed[:28, :28] = 0
+    same = (_hog_patches(image) == _hog_patches(changed)).all(1)
+    assert same.tolist() == [False, True, True, True]
 
 
 @pytest.mark.parametrize(

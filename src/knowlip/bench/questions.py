@@ -26,7 +26,7 @@ class Truth:
     Attributes:
         main: Dominant land-cover class.
         present: All classes present, in the order of their codes.
-        count: Number of targets, of tiles that have any.
+        count: Number of targets, 0 included.
     """
 
     main: dict[str, str]
@@ -47,4 +47,4 @@ def true_answers(corpus: Corpus, split: str) -> Truth:
         main[tile_id] = LANDCOVER[int(shares.argmax()) + 1]
         present[tile_id] = tuple(name for code, name in LANDCOVER.items() if shares[code - 1] >= PRESENT_SHARE)
     counts = Counter(corpus.table("objects")["tile_id"].to_pylist())
-    return Truth(main, present, {t: counts[t] for t in tiles if counts[t] > 0})
+    return Truth(main, present, {t: counts[t] for t in tiles})

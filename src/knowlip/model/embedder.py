@@ -14,11 +14,10 @@ from knowlip.core.errors import ModelError
 from knowlip.corpus.store import Corpus, TilePixels
 from knowlip.model.knowlip import KnowLIP
 from knowlip.model.processor import Processor, stack
-from knowlip.model.stems import patch_moments
+from knowlip.model.stems import SarStem
 from knowlip.model.tokenizer import Tokenizer
 
 _BATCH = 32
-_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
 @dataclass(frozen=True)
@@ -59,30 +58,19 @@ class Embedder:
         return np.concatenate(parts) if parts else np.zeros((0, self.model.config.projection), np.float32)
 
     @torch.inference_mode()
-    def corpus_features(self, corpus: Corpus, tile_ids: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Frozen features of a corpus's tiles for linear heads, one array `(N, F)` a level.
+    def corpus_patches(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
+        """What the image encoder sees in each patch of a corpus's tiles `(N, P, F)`, for answer heads.
 
-        The embedding; and with the `sar` stem the distribution over the image of what each patch measures: quantiles of
-        its moments, per polarisation, 0 for those absent.
+        What the stem makes of a patch before it is squeezed into a token: with the `sar` stem its bins, otherwise its
+        features.
         """
-        levels: list[list[NDArray[np.float32]]] = [[], []]
+        stem = self.model.vit.patch_embed
+        measure = stem.cells.measure if isinstance(stem, SarStem) else stem
+        parts = []
         for i in range(0, len(tile_ids), _BATCH):
-            pixels, channels = self._prepare([corpus.pixels(t) for t in tile_ids[i : i + _BATCH]])
-            levels[0].append(self.model.encode_image(pixels, channels)[1].numpy())
-            if self.model.config.vit.stem == "sar":
-                levels[1].append(self._moment_quantiles(pixels, channels).numpy())
-        return [np.concatenate(parts) for parts in levels if parts]
-
-    def _moment_quantiles(self, pixels: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
-        B, C = channels.shape
-        moments = patch_moments(pixels.flatten(0, 1)[:, None], self.model.config.vit.patch_size).flatten(2)
-        spread = torch.quantile(moments, torch.tensor(_QUANTILES), dim=2).permute(1, 0, 2).reshape(B, C, -1)
-        placed = spread.new_zeros(B, len(self.model.config.vit.polarisations) + 1, spread.shape[2])
-        # absent channels go to a last place that is cut off again
-        placed.scatter_(
-            1, torch.where(channels < 0, placed.shape[1] - 1, channels)[..., None].expand_as(spread), spread
-        )
-        return placed[:, :-1].flatten(1)
+            seen = measure(*self._prepare([corpus.pixels(t) for t in tile_ids[i : i + _BATCH]]))
+            parts.append(seen.flatten(2).mT.numpy())
+        return np.concatenate(parts)
 
     @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -1,8 +1,9 @@
 """Stems: from pixels of any set of polarisations to patch features.
 
-`patch` is what published weights fit; `conv` trains faster; `sar` adds each patch's moments, which is what tells radar
-ground apart: under speckle a single pixel means little, while level, spread and their change with multilooking name the
-surface. Norms inside a convolutional stem hide the absolute level; the moments bring it back.
+`patch` is what published weights fit; `conv` trains faster; `sar` adds what each patch's multilooked cells are, which
+tells radar ground apart: under speckle a single pixel means little, while level and roughness of a few pixels, in all
+polarisations together, name the surface. Norms inside a convolutional stem hide the absolute level; the cells bring it
+back.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ def make_stem(kind: str, polarisations: int, width: int, patch_size: int, eps: f
     if kind == "patch":
         return PatchStem(polarisations, width, patch_size)
     conv = ConvStem(polarisations, width, patch_size, eps)
-    return conv if kind == "conv" else SarStem(conv, MomentStem(polarisations, width, patch_size))
+    return conv if kind == "conv" else SarStem(conv, CellStem(polarisations, width, patch_size))
 
 
 def convolve_polarisations(conv: nn.Conv2d, pixels: Tensor, channels: Tensor) -> Tensor:
@@ -96,88 +97,90 @@ class ConvStem(nn.Module):
         return out
 
 
-MULTILOOK = 4
-"""Pixels averaged along each side before texture is measured: 16 times the looks, so that what varies is ground."""
-LEVELS = (-1.5, -0.5, 0.5, 1.5)
-"""Levels of the soft histogram, in the processor's normalised units."""
+CELL = 4
+"""Side in pixels of a cell: 16 times the looks of a pixel, so that what varies from cell to cell is ground."""
+NEIGHBOURHOODS = (3, 7)
+"""Sides in cells of the surroundings that a cell is described with."""
+STEEPNESS = 6.0
+"""Spread of a bin's argument at the start: about as steep as a histogram of eight to sixteen levels is fine."""
 
 
-class MomentStem(nn.Module):
-    """Moments of each patch, linearly embedded per polarisation and averaged over those present.
+class CellStem(nn.Module):
+    """What a patch is made of: a histogram over its cells whose bins are learned and see all polarisations together.
 
-    Fourteen numbers a patch and channel: mean, its square, spread and maximum of the pixels; spread, maximum and
-    minimum of the multilooked patch; its mean gradient along rows and columns; its spread at half the patch's size; and
-    a soft cumulative histogram at `LEVELS`.
+    A cell is described by `cell_features` in each polarisation. A bin is a sigmoid of a weighted sum over the
+    features of all polarisations present, so it can ask for dark in one *and* rough in the other, which histograms of
+    single polarisations cannot. A patch has the mean of every bin, the share of its cells that lie in it, and the
+    largest, which single bright points move.
 
-    Source: the log-cumulant and texture features of radar land-cover work, as in Nicolas 2002, "Introduction aux
-    statistiques de deuxième espèce"; here as inputs to be weighted by training.
+    Source: Wang et al. 2016, "Learnable histogram", ECCV; the features are levels and textures of radar land-cover
+    work, as in Nicolas 2002, "Introduction aux statistiques de deuxième espèce".
     """
 
-    FEATURES = 10 + len(LEVELS)
+    FEATURES = 3 + 2 * len(NEIGHBOURHOODS)
 
     def __init__(self, polarisations: int, width: int, patch_size: int) -> None:
         super().__init__()
-        self.patch = patch_size
-        self.weight = nn.Parameter(torch.randn(polarisations, self.FEATURES, width) * self.FEATURES**-0.5)
-        self.out = nn.Linear(width, width)
+        self.pool, self.bins = patch_size // CELL, width
+        self.weight = nn.Parameter(torch.randn(polarisations, self.FEATURES, self.bins) * self.FEATURES**-0.5)
+        self.bias = nn.Parameter(torch.randn(self.bins) / 2)
+        self.out = nn.Linear(2 * self.bins, width)
+
+    def measure(self, pixels: Tensor, channels: Tensor) -> Tensor:
+        """Pixels (B, C, H, W) and channels (B, C) to means and maxima of bins (B, 2 * bins, H / patch, W / patch)."""
+        B, C = channels.shape
+        present = channels >= 0
+        features = cell_features(pixels.masked_fill(~present[:, :, None, None], 0.0).flatten(0, 1)[:, None])
+        weight = self.weight[channels.clamp(min=0)] * present[..., None, None]
+        weight = weight * (STEEPNESS / present.sum(1).clamp(min=1).sqrt())[:, None, None, None]
+        # one matrix product an image: its channels' features beside each other
+        bias = (STEEPNESS * self.bias)[None, :, None]
+        summed = torch.baddbmm(bias, weight.flatten(1, 2).mT, features.view(B, C * self.FEATURES, -1))
+        bins = torch.sigmoid(summed).view(B, self.bins, *features.shape[2:])
+        return torch.cat([F.avg_pool2d(bins, self.pool), F.max_pool2d(bins, self.pool)], 1)
 
     def forward(self, pixels: Tensor, channels: Tensor) -> Tensor:
         """Pixels (B, C, H, W) and channels (B, C) to features (B, D, H / patch, W / patch)."""
-        B, C, H, W = pixels.shape
-        present = channels >= 0
-        x = pixels.masked_fill(~present[:, :, None, None], 0.0).reshape(B * C, 1, H, W)
-        moments = patch_moments(x, self.patch).reshape(B, C, self.FEATURES, H // self.patch, W // self.patch)
-        weight = self.weight[channels.clamp(min=0)] * present[..., None, None]
-        embedded = torch.einsum("bcfhw,bcfd->bhwd", moments, weight) / present.sum(1).clamp(min=1)[:, None, None, None]
-        out: Tensor = self.out(F.gelu(embedded)).permute(0, 3, 1, 2)
+        out: Tensor = self.out(self.measure(pixels, channels).permute(0, 2, 3, 1) - 0.5).permute(0, 3, 1, 2)
         return out
 
 
-def patch_moments(x: Tensor, patch: int) -> Tensor:
-    """The features of `MomentStem` of one channel.
+def cell_features(x: Tensor) -> Tensor:
+    """Level, roughness and brightest pixel of each cell, and level and roughness of its surroundings.
+
+    Each is brought to about zero mean and unit spread by constants, so that the bins begin where the values are.
 
     Args:
-        x: Normalised backscatter (B, 1, H, W).
-        patch: Side of a patch, a multiple of twice `MULTILOOK`.
+        x: Normalised backscatter (B, 1, H, W) of one polarisation, H and W multiples of `CELL`.
 
     Returns:
-        Features (B, 14, H / patch, W / patch).
+        Features (B, 7, H / 4, W / 4).
     """
 
-    def spread(y: Tensor, mean: Tensor, k: int) -> Tensor:
+    def spread(square: Tensor, mean: Tensor) -> Tensor:
         # a floor under the root, whose gradient at zero is infinite
-        return (F.avg_pool2d(y * y, k) - mean * mean).clamp(min=1e-4).sqrt()
+        return (square - mean * mean).clamp(min=1e-4).sqrt()
 
-    k = patch // MULTILOOK
-    looked = F.avg_pool2d(x, MULTILOOK)
-    coarse = F.avg_pool2d(looked, k // 2)
-    mean = F.avg_pool2d(looked, k)
-    along_row = F.pad((looked[..., 1:] - looked[..., :-1]).abs(), (0, 1))
-    along_column = F.pad((looked[..., 1:, :] - looked[..., :-1, :]).abs(), (0, 0, 0, 1))
-    parts = [
-        mean,
-        spread(x, mean, patch),
-        F.max_pool2d(x, patch),
-        spread(looked, mean, k),
-        F.max_pool2d(looked, k),
-        -F.max_pool2d(-looked, k),
-        F.avg_pool2d(along_row, k),
-        F.avg_pool2d(along_column, k),
-        spread(coarse, mean, 2),
-        mean.square(),
-        *(F.avg_pool2d(torch.sigmoid((looked - level) * 4), k) for level in LEVELS),
-    ]
+    def around(y: Tensor, side: int) -> Tensor:
+        return F.avg_pool2d(F.pad(y, (side // 2,) * 4, mode="replicate"), side, 1)
+
+    level = F.avg_pool2d(x, CELL)
+    peak = F.max_pool2d(x, CELL) - level
+    parts = [level / 0.7, (spread(F.avg_pool2d(x * x, CELL), level) - 0.45) / 0.2, (peak - 0.8) / 0.4]
+    for side in NEIGHBOURHOODS:
+        mean = around(level, side)
+        parts += [mean / 0.6, (spread(around(level * level, side), mean) - 0.3) / 0.18]
     return torch.cat(parts, 1)
 
 
 class SarStem(nn.Module):
-    """Convolutions for shape and moments for substance, added."""
+    """Convolutions for shape and cells for substance, added."""
 
-    def __init__(self, conv: ConvStem, moments: MomentStem) -> None:
+    def __init__(self, conv: ConvStem, cells: CellStem) -> None:
         super().__init__()
-        self.conv, self.moments = conv, moments
+        self.conv, self.cells = conv, cells
 
     def forward(self, pixels: Tensor, channels: Tensor) -> Tensor:
         """Pixels (B, C, H, W) and channels (B, C) to features (B, D, H / patch, W / patch)."""
-        out: Tensor = self.conv(pixels, channels) + self.moments(pixels, channels)
+        out: Tensor = self.conv(pixels, channels) + self.cells(pixels, channels)
         return out

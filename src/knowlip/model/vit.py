@@ -43,8 +43,8 @@ class ViTConfig:
         depth: Number of blocks.
         heads: Attention heads; divides `width`.
         mlp_ratio: Hidden size of the MLP over `width`.
-        stem: `patch` for one strided convolution; `conv` for 3x3 convolutions of stride 2; `sar` for these beside each
-            patch's moments.
+        stem: `patch` for one strided convolution; `conv` for 3x3 convolutions of stride 2; `sar` for these beside a
+            learned histogram of each patch's multilooked cells.
         layer_norm_eps: Epsilon of every LayerNorm.
         polarisations: The channel vocabulary; `channels` in `ViT.forward` are indices into it.
         geo_tokens: Properties that become a token each, from `GEO_PROPERTIES`; the columns of `geo` in this order.

@@ -1,4 +1,4 @@
-"""Compared models, one module a family. A model gives features of tiles, and similarities of tiles and texts."""
+"""Compared models, one module a family. A model gives patches of tiles, and similarities of tiles and texts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ class BenchModel(Protocol):
 
     name: str
 
-    def features(self, corpus: Corpus, tile_ids: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Frozen features, one array `(N, F)` a level; every level gets a head, fitted the same way for every model."""
+    def __hash__(self) -> int:
+        """By identity, so that what was fitted on a model is found again."""
+        ...
+
+    def patches(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
+        """Frozen features of tiles' patches `(N, P, F)`, for heads that are fitted the same way for every model."""
         ...
 
     def similarity(

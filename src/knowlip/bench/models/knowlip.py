@@ -1,4 +1,4 @@
-"""KnowLIP under test: ITC similarities, and its frozen features for answer heads."""
+"""KnowLIP under test: ITC similarities, and its frozen patches for answer heads."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ class KnowLIPModel:
     def __init__(self, folder: str | Path) -> None:
         self.name = f"knowlip:{Path(folder).name}"
         self._embedder = load_embedder(folder)
-        self._cache: dict[str, tuple[NDArray[np.float32], ...]] = {}
+        self._cache: dict[str, NDArray[np.float32]] = {}
 
-    def features(self, corpus: Corpus, tile_ids: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Two levels: embeddings, and the distribution of the stem's moments."""
+    def patches(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
+        """What its image encoder sees in each patch."""
         missing = [t for t in tile_ids if t not in self._cache]
         if missing:
-            rows = zip(*self._embedder.corpus_features(corpus, missing), strict=True)
-            self._cache |= dict(zip(missing, rows, strict=True))
-        return [np.stack(level) for level in zip(*(self._cache[t] for t in tile_ids), strict=True)]
+            self._cache |= dict(zip(missing, self._embedder.corpus_patches(corpus, missing), strict=True))
+        return np.stack([self._cache[t] for t in tile_ids])
 
     def similarity(
         self, corpus: Corpus, texts: Mapping[str, str], train: Sequence[str], test: Sequence[str]

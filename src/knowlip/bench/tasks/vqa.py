@@ -1,19 +1,18 @@
-"""Questions about landforms and counts: one linear answer head a question kind, fitted on the training split.
+"""Questions about landforms and counts, answered by heads over a model's frozen patches.
 
-Every model gets the same head, the same answers, and the same search over its one setting: cross-validation over the
-scenes of the training and validation splits.
+Every model gets the same heads, fitted in the same way on the true answers of the training and validation splits.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from knowlip.bench.heads import CountHead, LandformHead, count_loss, fit_predict, landform_loss
 from knowlip.bench.metrics import cluster_interval
 from knowlip.bench.models import BenchModel
 from knowlip.bench.questions import Truth, true_answers
@@ -21,94 +20,76 @@ from knowlip.bench.tasks import Row
 from knowlip.core.statements import LANDCOVER
 from knowlip.corpus.store import Corpus
 
-STRENGTHS = (0.1, 1.0)
-"""Inverse regularisation strengths tried."""
-FOLDS = 3
 TRUTH = "simulation truth"
+CLASSES = list(LANDCOVER.values())
 
 
 def main_landform(corpus: Corpus, model: BenchModel) -> list[Row]:
     """What is the most dominant class in the image?"""
-    return _ask(corpus, model, "main landform", lambda t: t.main, _predict_one)
+    return _ask(corpus, model, "main landform", lambda t: t.main, lambda: _landforms(corpus, model).main)
 
 
 def all_landforms(corpus: Corpus, model: BenchModel) -> list[Row]:
     """What classes are present in the image? Right only when the whole set is."""
-    return _ask(corpus, model, "all landforms", lambda t: t.present, _predict_set)
+    return _ask(corpus, model, "all landforms", lambda t: t.present, lambda: _landforms(corpus, model).present)
 
 
 def count(corpus: Corpus, model: BenchModel) -> list[Row]:
     """How many targets are in this image? Of tiles that have any; right only when exact."""
-    return _ask(corpus, model, "count", lambda t: t.count, _predict_one)
 
+    def of_tiles_with_any(truth: Truth) -> dict[str, int]:
+        return {t: n for t, n in truth.count.items() if n}
 
-Levels = list[NDArray[np.float32]]
-Fit = Callable[[Levels, Sequence[Any], Sequence[str], Levels], list[Any]]
-"""Training features, answers and scenes, and test features, to test answers."""
+    return _ask(corpus, model, "count", of_tiles_with_any, lambda: _counts(corpus, model))
 
 
 def _ask(
-    corpus: Corpus, model: BenchModel, task: str, answers: Callable[[Truth], Mapping[str, Any]], fit: Fit
+    corpus: Corpus,
+    model: BenchModel,
+    task: str,
+    answers: Callable[[Truth], Mapping[str, Any]],
+    guess: Callable[[], Mapping[str, Any]],
 ) -> list[Row]:
     train, val, test = (answers(true_answers(corpus, split)) for split in ("train", "val", "test"))
-    known = {**train, **val}
     if len(set(train.values())) < 2 or not test:
         return []
-
-    def scenes(tiles: Mapping[str, Any]) -> list[str]:
-        return [str(corpus.tiles.at[t, "knowlip:scene"]) for t in tiles]
-
-    x, tx = model.features(corpus, list(known)), model.features(corpus, list(test))
-    guess = fit(x, list(known.values()), scenes(known), tx)
-    right = np.array([g == a for g, a in zip(guess, test.values(), strict=True)], float)
-    usual = Counter(known.values()).most_common(1)[0][0]
+    guessed = guess()
+    right = np.array([guessed[t] == a for t, a in test.items()], float)
+    usual = Counter([*train.values(), *val.values()]).most_common(1)[0][0]
     chance = float(np.mean([a == usual for a in test.values()]))
-    low, high = cluster_interval(right, scenes(test))
+    low, high = cluster_interval(right, [str(corpus.tiles.at[t, "knowlip:scene"]) for t in test])
     return [Row(task, "accuracy", model.name, float(right.mean()), low, high, len(test), chance, TRUTH)]
 
 
-def _head(x: NDArray[np.float32], y: NDArray[Any], strength: float) -> Any:
-    from sklearn.feature_selection import VarianceThreshold
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    return make_pipeline(
-        VarianceThreshold(), StandardScaler(), LogisticRegression(C=strength, max_iter=200, tol=1e-3)
-    ).fit(x, y)
+def _known(corpus: Corpus) -> Truth:
+    """What heads may learn from."""
+    train, val = (true_answers(corpus, split) for split in ("train", "val"))
+    return Truth(train.main | val.main, train.present | val.present, train.count | val.count)
 
 
-def _predict_one(x: Levels, y: Sequence[Any], scenes: Sequence[str], tx: Levels) -> list[Any]:
-    """One head a level, each at its best strength by cross-validation over scenes; their probabilities are averaged."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.model_selection import GroupKFold
-
-    target = np.asarray(y)
-    groups = min(FOLDS, len(set(scenes)))
-    folds = list(GroupKFold(groups).split(target, target, scenes)) if groups > 1 else []
-    usable = [(a, b) for a, b in folds if len(set(target[a].tolist())) > 1]
-
-    def best_head(level: NDArray[np.float32]) -> Any:
-        def held_out(strength: float) -> float:
-            scores = [(_head(level[a], target[a], strength).predict(level[b]) == target[b]).mean() for a, b in usable]
-            return float(np.mean(scores or [0.0]))
-
-        return _head(level, target, max(STRENGTHS, key=held_out))
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        heads = [best_head(level) for level in x]
-        chance = np.mean([h.predict_proba(level) for h, level in zip(heads, tx, strict=True)], axis=0)
-    return [v.item() for v in heads[0].classes_[chance.argmax(1)]]
+@lru_cache(maxsize=1)
+def _landforms(corpus: Corpus, model: BenchModel) -> Truth:
+    """Both landform questions for the test tiles, from one fit."""
+    known, test = _known(corpus), list(true_answers(corpus, "test").main)
+    answers = np.array(
+        [[[c == main for c in CLASSES], [c in known.present[t] for c in CLASSES]] for t, main in known.main.items()],
+        np.float32,
+    )
+    x, asked = model.patches(corpus, list(known.main)), model.patches(corpus, test)
+    logits = fit_predict(lambda f: LandformHead(f, len(CLASSES)), landform_loss, x, answers, asked)
+    main = {t: CLASSES[i] for t, i in zip(test, logits[:, 0].argmax(1), strict=True)}
+    present = {
+        t: tuple(c for c, there in zip(CLASSES, row, strict=True) if there)
+        for t, row in zip(test, logits[:, 1] > 0, strict=True)
+    }
+    return Truth(main, present, {})
 
 
-def _predict_set(x: Levels, y: Sequence[Any], scenes: Sequence[str], tx: Levels) -> list[Any]:
-    """Each class present or not for itself; the sets are put together again."""
-    answers: list[list[bool]] = []
-    for name in LANDCOVER.values():
-        has = [name in a for a in y]
-        answers.append(_predict_one(x, has, scenes, tx) if len(set(has)) > 1 else [has[0]] * len(tx[0]))
-    return [
-        tuple(n for n, found in zip(LANDCOVER.values(), row, strict=True) if found)
-        for row in zip(*answers, strict=True)
-    ]
+def _counts(corpus: Corpus, model: BenchModel) -> dict[str, int]:
+    """Numbers of targets of the test tiles; tiles without any are learned from, but not asked."""
+    known, test = _known(corpus).count, [t for t, n in true_answers(corpus, "test").count.items() if n]
+    answers = np.array(list(known.values()), np.float32)
+    x, asked = model.patches(corpus, list(known)), model.patches(corpus, test)
+    expected = fit_predict(lambda f: CountHead(f, float(answers.mean())), count_loss, x, answers, asked)
+    # the likeliest number of a Poisson distribution is its mean, rounded down
+    return {t: max(1, int(n)) for t, n in zip(test, expected, strict=True)}
