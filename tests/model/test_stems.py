@@ -8,7 +8,7 @@ from knowlip.model.stems import CellStem, cell_features
 
 @pytest.fixture
 def stem():
-    return CellStem(polarisations=3, width=8, patch_size=16)
+    return CellStem(polarisations=3, width=16, patch_size=16)
 
 
 def test_features_of_a_cell_are_those_of_its_pixels():

@@ -102,7 +102,7 @@ CELL = 4
 NEIGHBOURHOODS = (3, 7)
 """Sides in cells of the surroundings that a cell is described with."""
 STEEPNESS = 6.0
-"""Spread of a bin's argument at the start: about as steep as a histogram of eight to sixteen levels is fine."""
+"""Spread of a bin's argument at the start: a bin then ends over about the width of a histogram's."""
 
 
 class CellStem(nn.Module):
@@ -121,7 +121,8 @@ class CellStem(nn.Module):
 
     def __init__(self, polarisations: int, width: int, patch_size: int) -> None:
         super().__init__()
-        self.pool, self.bins = patch_size // CELL, width
+        # half as many bins as the token is wide: more were hardly better, and they are what the stem costs
+        self.pool, self.bins = patch_size // CELL, width // 2
         self.weight = nn.Parameter(torch.randn(polarisations, self.FEATURES, self.bins) * self.FEATURES**-0.5)
         self.bias = nn.Parameter(torch.randn(self.bins) / 2)
         self.out = nn.Linear(2 * self.bins, width)
