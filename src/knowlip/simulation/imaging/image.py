@@ -89,13 +89,13 @@ def image_world(
     for rows, cols, factor in _wakes(world, sensor, look):
         for field in power.values():
             field[rows, cols] *= factor
-    stands = world.height_m if fine else np.where(world.landcover == LandCover.WOODLAND, world.height_m, np.float32(0))
-    surface = world.terrain_m + stands
-    ray = shadow_height(surface, sensor.gsd_m, look)
-    lit = np.where(ray > surface + np.float32(1e-3), _SHADOW_LEAK, np.float32(1))
-    for field in power.values():
-        field *= lit
     if fine:
+        # where a pixel is larger than a house, shadows are part of the classes' means, and no slope is steep enough
+        surface = world.terrain_m + world.height_m
+        ray = shadow_height(surface, sensor.gsd_m, look)
+        lit = np.where(ray > surface + np.float32(1e-3), _SHADOW_LEAK, np.float32(1))
+        for field in power.values():
+            field *= lit
         power = {p: lay_over(field, world.height_m, sensor.gsd_m, look) for p, field in power.items()}
 
     detail_m = min(sensor.range_resolution_m, sensor.azimuth_resolution_m)

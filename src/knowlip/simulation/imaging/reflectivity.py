@@ -45,32 +45,36 @@ def ground_power(
     common = ground_texture(world.landcover, world.parcel, sensor.gsd_m, rng)
     if (slope := slope_factor(world.terrain_m, sensor.gsd_m, look)) is not None:
         common *= slope
-    built = np.nonzero(world.landcover == LandCover.BUILDING)
-    water = np.nonzero(world.landcover == LandCover.WATER)
-    if water[0].size:
+    built, water = world.landcover == LandCover.BUILDING, world.landcover == LandCover.WATER
+    wet = bool(water.any())
+    if wet:
         shape = (world.landcover.shape[0], world.landcover.shape[1])
         wind = (world.wind_speed_m_s, world.wind_from_deg)
-        common[water] = sea_texture(shape, sensor.gsd_m, look.incidence_deg, look.azimuth_deg, *wind, rng)[water]
+        waves = sea_texture(shape, sensor.gsd_m, look.incidence_deg, look.azimuth_deg, *wind, rng)
+        np.copyto(common, waves, where=water)
+    angles = _Angles(incidence_deg)
     power = {}
     for polarisation in sensor.polarisations:
         field = mean_sigma0(world.landcover, sensor.band, polarisation, incidence_deg)
-        if water[0].size:
-            field[water] = _sea(world, sensor, polarisation, incidence_deg, look)[water]
-        field[built] *= np.float32(DIFFUSE_SHARE if polarisation[0] == polarisation[1] else DIFFUSE_SHARE_CROSS)
+        if wet:
+            from_radar = world.wind_from_deg - look.azimuth_deg
+            sea = sea_sigma0(sensor.band, polarisation, angles.table_deg, world.wind_speed_m_s, from_radar)
+            np.copyto(field, sea.astype(np.float32)[angles.index], where=water)
+        share = np.float32(DIFFUSE_SHARE if polarisation[0] == polarisation[1] else DIFFUSE_SHARE_CROSS)
+        np.multiply(field, share, out=field, where=built)
         field *= common
         power[polarisation] = field
     return power
 
 
-def _sea(world: World, sensor: Sensor, polarisation: str, incidence_deg: float | Field, look: Look) -> Field:
-    """The open sea's mean (H, W), from a table over the scene's incidence angles."""
-    angles = np.asarray(incidence_deg, np.float32)
-    table_deg = np.linspace(float(angles.min()) - 0.1, float(angles.max()) + 0.1, 64)
-    from_radar = world.wind_from_deg - look.azimuth_deg
-    table = sea_sigma0(sensor.band, polarisation, table_deg, world.wind_speed_m_s, from_radar)
-    at = (angles - np.float32(table_deg[0])) * np.float32(63 / (table_deg[-1] - table_deg[0]))
-    sea = table.astype(np.float32)[np.rint(at).astype(np.int32)]
-    return np.asarray(np.broadcast_to(sea, world.landcover.shape), np.float32)
+class _Angles:
+    """Incidence angles as places in a short table, for what is costly to work out for every pixel."""
+
+    def __init__(self, incidence_deg: float | Field) -> None:
+        angles = np.asarray(incidence_deg, np.float32)
+        low, high = float(angles.min()) - 0.1, float(angles.max()) + 0.1
+        self.table_deg = np.linspace(low, high, 64)
+        self.index = ((angles - np.float32(low)) * np.float32(63 / (high - low)) + np.float32(0.5)).astype(np.int16)
 
 
 def wall_gain(world: World, sensor: Sensor, look: Look, fine: bool) -> tuple[float, float]:
@@ -84,7 +88,7 @@ def wall_gain(world: World, sensor: Sensor, look: Look, fine: bool) -> tuple[flo
         return 1.0, 1.0
     some = buildings.take(np.arange(0, len(buildings), max(1, len(buildings) // _SAMPLE)))
     totals = np.zeros(2)
-    turns = np.arange(0.0, 90.0, 7.5)
+    turns = np.arange(0.0, 90.0, 15.0)
     for turn in turns:
         turned = look_of(sensor, look.incidence_deg, look.azimuth_deg + float(turn), look.side)
         seen = wall_scatterers(some, turned, np.random.default_rng(0), 20.0)

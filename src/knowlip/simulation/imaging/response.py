@@ -74,7 +74,7 @@ def speckle_taps(sensor: Sensor, look: Look) -> Taps:
     return taps[0], taps[1]
 
 
-_AXIS_SAMPLES, _AXIS_RADIUS = 256, 5
+_AXIS_SAMPLES, _AXIS_RADIUS = 256, 4
 
 
 def _axis_bandwidths(sensor: Sensor, look: Look) -> tuple[float, float]:

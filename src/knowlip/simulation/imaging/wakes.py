@@ -43,13 +43,13 @@ def narrow_half_angle_deg(speed_m_s: float, incidence_deg: float, band: str) -> 
     return float(np.rad2deg(np.arctan2(group_m_s, speed_m_s)))
 
 
-def turbulent_width_m(behind_m: NDArray[np.floating], ship: WorldObject) -> NDArray[np.float64]:
+def turbulent_width_m(behind_m: NDArray[np.floating], ship: WorldObject) -> NDArray[np.floating]:
     """Full width of the turbulent track: it widens with the fifth root of distance, four beams at four lengths.
 
     Source: Zilman, Zapolski & Marom 2004, "The speed and beam of a ship from its wake's SAR images", IEEE TGRS 42(10).
     """
-    ratio = np.maximum(np.asarray(behind_m, np.float64), 0.02 * ship.length_m) / (4 * ship.length_m)
-    return np.asarray(4 * ship.width_m * ratio**0.2, np.float64)
+    ratio = np.maximum(np.asarray(behind_m), 0.02 * ship.length_m) / (4 * ship.length_m)
+    return np.asarray(4 * ship.width_m * ratio**0.2)
 
 
 def _fade(wind_speed_m_s: float, limit_m_s: float) -> float:
@@ -57,24 +57,24 @@ def _fade(wind_speed_m_s: float, limit_m_s: float) -> float:
 
 
 def _arms(
-    behind: NDArray[np.float64], right: NDArray[np.float64], half_angle_deg: float, reach_m: float, gsd_m: float
-) -> NDArray[np.float64]:
+    behind: NDArray[np.floating], right: NDArray[np.floating], half_angle_deg: float, reach_m: float, gsd_m: float
+) -> NDArray[np.floating]:
     """Relative strength of two arms that open from the stern, of a width that a pixel can carry."""
     thick = np.maximum(0.7 * gsd_m, 4.0 + 0.006 * np.maximum(behind, 0))
     off = np.abs(right) - np.maximum(behind, 0) * np.tan(np.deg2rad(half_angle_deg))
     across = np.exp(-0.5 * (off * np.cos(np.deg2rad(half_angle_deg)) / thick) ** 2)
-    return np.asarray(across * np.exp(-np.maximum(behind, 0) / reach_m) * (behind > 0), np.float64)
+    return np.asarray(across * np.exp(-np.maximum(behind, 0) / reach_m) * (behind > 0))
 
 
 def _wake_db(
-    behind: NDArray[np.float64],
-    right: NDArray[np.float64],
+    behind: NDArray[np.floating],
+    right: NDArray[np.floating],
     ship: WorldObject,
     look: Look,
     gsd_m: float,
     wind: float,
     band: str,
-) -> NDArray[np.float64]:
+) -> NDArray[np.floating]:
     """Change of the sea's level in dB at places that far behind the stern and to the right of the track."""
     reach = min(10 * ship.length_m + 150 * ship.speed_m_s, _LONGEST_M) / 2.5
     width = np.maximum(turbulent_width_m(behind, ship), 1e-3)
@@ -90,7 +90,7 @@ def _wake_db(
     inner = _NARROW_DB[band] * _fade(wind, _NARROW_WIND_M_S) * along**2 * _arms(behind, right, narrow, 1200.0, gsd_m)
     strong = _KELVIN_DB[band] * _fade(wind, _KELVIN_WIND_M_S) * min(ship.speed_m_s / 8.0, 1.5) * (0.4 + 0.6 * along)
     outer = strong * _arms(behind, right, KELVIN_HALF_ANGLE_DEG, 900.0, gsd_m)
-    return np.asarray(track * start + inner + outer, np.float64)
+    return np.asarray(track * start + inner + outer)
 
 
 def wake_factor(
@@ -143,8 +143,9 @@ def wake_factor(
         c1, r1 = min(int(high[0]), shape[1]), min(int(high[1]), shape[0])
         if c0 >= c1 or r0 >= r1:
             continue
-        dx = (np.arange(c0, c1) + 0.5) * gsd_m - stern[0]
-        dy = ((np.arange(r0, r1) + 0.5) * gsd_m - stern[1])[:, None]
+        dx = ((np.arange(c0, c1) + 0.5) * gsd_m - stern[0]).astype(np.float32)
+        dy = ((np.arange(r0, r1) + 0.5) * gsd_m - stern[1]).astype(np.float32)[:, None]
+        ahead, right = ahead.astype(np.float32), right.astype(np.float32)
         behind, off = -(dx * ahead[0] + dy * ahead[1]), dx * right[0] + dy * right[1]
         change = _wake_db(behind, off, ship, look, gsd_m, wind_speed_m_s, band)
         patches.append((slice(r0, r1), slice(c0, c1), np.exp(change * (np.log(10) / 10)).astype(np.float32)))
