@@ -19,8 +19,8 @@ from rio_cogeo import cog_validate
 
 from corpora import CONFIG
 from fakes import as_amplitude, as_db, as_power, ground_power
+from knowlip.corpus.cog import cog_bytes
 from knowlip.corpus.stac import geoproperties, stac_item
-from knowlip.corpus.tiling import cog_bytes
 
 
 @pytest.fixture(scope="module")

@@ -48,8 +48,8 @@ def build(
 
     from knowlip.core.errors import ConfigError
     from knowlip.corpus.build import BuildConfig, build_corpus
+    from knowlip.corpus.grids import TileSpec
     from knowlip.corpus.splits import SplitSpec
-    from knowlip.corpus.tiling import TileSpec
 
     try:
         config = BuildConfig(
