@@ -68,6 +68,9 @@ class Folder:
     def read_bytes(self, name: str) -> bytes:
         """The content of a file. Raises FileNotFoundError."""
         fs, base = self._fs_and_base
+        if self.is_local:
+            with open(f"{base}/{name}", "rb", buffering=0) as file:
+                return file.readall()
         return bytes(fs.cat_file(f"{base}/{name}"))
 
     def write_bytes(self, name: str, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -52,6 +53,12 @@ class Radiometry(BaseModel):
         Returns:
             float32 of the same shape; values that carry no power are set to `FLOOR_DB` relative to the calibration.
         """
+        if values.dtype in (np.uint8, np.uint16):
+            # one logarithm for each value there can be, not for each pixel; clipping keeps NumPy from buffering
+            return _db_table(self, values.dtype.name).take(values, mode="clip")
+        return self._computed_db(values)
+
+    def _computed_db(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
         x = values.astype(np.float32, copy=False)
         if self.quantity == "db":
             return np.maximum(x + np.float32(self.calibration_db), np.float32(FLOOR_DB))
@@ -84,6 +91,11 @@ class Radiometry(BaseModel):
             return float(10 ** (FLOOR_DB / 10))
         # half a quantum: an amplitude of 0 in an integer product is "below one", not "nothing"
         return 0.5 if np.issubdtype(dtype, np.integer) else float(10 ** (FLOOR_DB / 20))
+
+
+@lru_cache(maxsize=64)
+def _db_table(radiometry: Radiometry, dtype: str) -> NDArray[np.float32]:
+    return radiometry._computed_db(np.arange(np.iinfo(dtype).max + 1).astype(dtype))
 
 
 def parse_radiometry(text: str) -> Radiometry:

@@ -80,11 +80,11 @@ def _gdal_tags(
     with MemoryFile() as memory:
         with memory.open(driver="GTiff", dtype=dtype, nodata=value, **grid) as dataset:
             dataset.descriptions = descriptions
-        tags = _read_tags(memory.read())
+        tags = read_tags(memory.read())
     return tuple((code, tags[code]) for code in _KEPT if code in tags)
 
 
-def _read_tags(data: bytes) -> dict[int, Tag]:
+def read_tags(data: bytes) -> dict[int, Tag]:
     """The tags of a little-endian TIFF's first directory."""
     (start,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, start)
