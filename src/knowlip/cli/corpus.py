@@ -121,3 +121,29 @@ def validate(corpus: CorpusArgument, as_json: AsJson = False, quiet: Quiet = Fal
     show({"problems": problems}, as_json, "\n".join(problems) or "no problem found")
     if problems:
         raise CorpusError(corpus, f"has {len(problems)} problems", "Build it again")
+
+
+@app.command()
+def export(
+    corpus: CorpusArgument,
+    format: Annotated[str, typer.Option(help="webdataset, stac, coco, gpkg or hf.", show_default=False)],
+    out: Out,
+    split: Annotated[str, typer.Option(help="Only this split; all tiles without it.")] = "",
+    shard_tiles: Annotated[int, typer.Option(min=1, help="Tiles of a shard, for webdataset and hf.")] = 1000,
+    pixels: Annotated[str, typer.Option(help="webdataset: the tiles' files (tif) or NumPy arrays (npy).")] = "tif",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a corpus as WebDataset, STAC catalogue, COCO, GeoPackage or Hugging Face data set."""
+    from knowlip.core.errors import ConfigError
+    from knowlip.corpus.export import ExportSpec
+    from knowlip.corpus.export import export as run
+    from knowlip.corpus.store import open_corpus
+
+    if pixels not in ("tif", "npy"):
+        raise ConfigError(f"--pixels {pixels}", "is not a kind of pixels", "Use tif or npy")
+    spec = ExportSpec(split or None, shard_tiles, "npy" if pixels == "npy" else "tif")
+    with progress_bar("exporting", quiet) as progress:
+        written = run(open_corpus(corpus), format, out, spec, progress)
+    facts = ", ".join(f"{v} {k}" for k, v in written.items())
+    show({"out": out, "format": format} | written, as_json, f"{facts} in {out}")

@@ -55,7 +55,8 @@ class Radiometry(BaseModel):
         """
         if values.dtype in (np.uint8, np.uint16):
             # one logarithm for each value there can be, not for each pixel; clipping keeps NumPy from buffering
-            return _db_table(self, values.dtype.name).take(values, mode="clip")
+            index: NDArray[np.unsignedinteger[Any]] = values  # type: ignore[assignment]
+            return _db_table(self, values.dtype.name).take(index, mode="clip")
         return self._computed_db(values)
 
     def _computed_db(self, values: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ Source: TIFF 6.0 with its Technical Note 3 (floating-point predictor).
 from __future__ import annotations
 
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def _block(data: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> ND
     height, width, bands = shape
     try:
         raw = np.frombuffer(isal_zlib.decompress(data), np.uint8)
-    except isal_zlib.error as error:
+    except zlib.error as error:
         raise ValueError(f"a block cannot be inflated: {error}") from error
     if raw.size != height * width * bands * dtype.itemsize:
         raise ValueError(f"a block holds {raw.size} bytes, not {height * width * bands * dtype.itemsize}")

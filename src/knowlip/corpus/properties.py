@@ -97,6 +97,9 @@ def tile_records(grid: TileGrid, cut: list[CutTile]) -> list[TileRecord]:
                 col=col,
                 properties=GeoProperties.model_validate(common | own),
                 has_landcover=tile.has_landcover,
+                bands=len(grid.scene.polarisations),
+                dtype=grid.dtype,
+                nodata=grid.nodata,
             )
         )
     return records

@@ -38,7 +38,13 @@ class SceneRecord(BaseModel):
 
 @dataclass(frozen=True)
 class TileRecord:
-    """One tile: its names and GeoProperties (place and split still open)."""
+    """One tile: its names and GeoProperties (place and split still open).
+
+    Attributes:
+        bands: How many its file has.
+        dtype: NumPy name of its file's pixel type.
+        nodata: Value of absent pixels in its file.
+    """
 
     tile_id: str
     scene_id: str
@@ -46,6 +52,9 @@ class TileRecord:
     col: int
     properties: GeoProperties
     has_landcover: bool
+    bands: int
+    dtype: str
+    nodata: float | None
 
 
 class ScenePart(BaseModel):
