@@ -8,11 +8,11 @@ Source: TIFF 6.0 with its Technical Note 3 (floating-point predictor).
 from __future__ import annotations
 
 import struct
-import zlib
 from typing import Any
 
 import numpy as np
 from isal import isal_zlib
+from isal.igzip_lib import IsalError
 from numpy.typing import NDArray
 
 from knowlip.corpus.cog import read_tags
@@ -70,7 +70,7 @@ def _block(data: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> ND
     height, width, bands = shape
     try:
         raw = np.frombuffer(isal_zlib.decompress(data), np.uint8)
-    except zlib.error as error:
+    except IsalError as error:
         raise ValueError(f"a block cannot be inflated: {error}") from error
     if raw.size != height * width * bands * dtype.itemsize:
         raise ValueError(f"a block holds {raw.size} bytes, not {height * width * bands * dtype.itemsize}")
