@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,13 @@ from knowlip.cli.common import (
 )
 from knowlip.core.progress import progress_bar
 
+if TYPE_CHECKING:
+    from knowlip.corpus.splits import SplitSpec
+
+Seed = Annotated[int, typer.Option(min=0, help="Which places go to which split.")]
+By = Annotated[str, typer.Option(help="What a place is: block (of touching scenes) or city (the nearest one).")]
+Fractions = Annotated[str, typer.Option(help="Shares of train, val and test; 0.7,0.1,0.2 without it.")]
+
 app = typer.Typer(no_args_is_help=True, help="Build a corpus of scenes, and look at one.")
 
 
@@ -38,7 +45,7 @@ def build(
     polarisations: Polarisations = "",
     crs: Crs = "",
     nodata: Nodata = None,
-    seed: Annotated[int, typer.Option(min=0, help="Which places go to which split.")] = 0,
+    seed: Seed = 0,
     workers: Workers = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -121,6 +128,73 @@ def validate(corpus: CorpusArgument, as_json: AsJson = False, quiet: Quiet = Fal
     show({"problems": problems}, as_json, "\n".join(problems) or "no problem found")
     if problems:
         raise CorpusError(corpus, f"has {len(problems)} problems", "Build it again")
+
+
+@app.command()
+def merge(
+    corpora: Annotated[list[str], typer.Argument(help="Folders or URLs of corpora.", show_default=False)],
+    out: Out,
+    name: Annotated[str, typer.Option(help="Name of the new corpus; that of the first without it.")] = "",
+    seed: Seed = 0,
+    by: By = "block",
+    fractions: Fractions = "",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Put corpora together into a new one, split by place over all their tiles."""
+    from knowlip.corpus.merge import merge as run
+    from knowlip.corpus.store import open_corpus
+
+    with progress_bar("merging", quiet) as progress:
+        made = run([open_corpus(c) for c in corpora], out, _split_spec(fractions, seed, by), name or None, progress)
+    counts = made.info["counts"]
+    text = f"{counts['tiles']} tiles of {counts['scenes']} scenes in {out}: {_split_line(counts)}"
+    show({"corpus": out, "name": made.info["name"]} | counts, as_json, text)
+
+
+@app.command()
+def split(
+    corpus: CorpusArgument,
+    by: By = "block",
+    fractions: Fractions = "",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Divide a corpus's places into training, validation and test anew."""
+    from knowlip.corpus.merge import resplit, tiles_without_split
+    from knowlip.corpus.store import open_corpus
+
+    made = resplit(open_corpus(corpus), _split_spec(fractions, seed, by))
+    counts, left_out = made.info["counts"], tiles_without_split(made)
+    found = {k: counts[k] for k in ("tiles", "train_tiles", "val_tiles", "test_tiles")}
+    text = f"{counts['tiles']} tiles in {corpus}: {_split_line(counts)}; {left_out} too near to another split"
+    show({"corpus": corpus} | found | {"left_out": left_out}, as_json, text)
+
+
+def _split_line(counts: dict[str, int]) -> str:
+    return f"{counts['train_tiles']} train, {counts['val_tiles']} val, {counts['test_tiles']} test"
+
+
+def _split_spec(fractions: str, seed: int, by: str) -> SplitSpec:
+    """What the options say of a split.
+
+    Raises:
+        ConfigError: The fractions are not three numbers that add up to one, or `by` is neither block nor city.
+    """
+    from knowlip.core.errors import ConfigError
+    from knowlip.corpus.splits import SplitSpec
+
+    if by not in ("block", "city"):
+        raise ConfigError(f"--by {by}", "is not a kind of place", "Use block or city")
+    try:
+        shares = [float(f) for f in fractions.split(",")] if fractions else [0.7, 0.1, 0.2]
+    except ValueError:
+        shares = []
+    if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        reason = "is not three shares (train, val, test) that add up to 1"
+        raise ConfigError(f"--fractions {fractions}", reason, "For example: --fractions 0.7,0.1,0.2")
+    train, val, test = shares
+    return SplitSpec(train=train, val=val, test=test, seed=seed, by="city" if by == "city" else "block")
 
 
 @app.command()

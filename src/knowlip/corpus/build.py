@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from knowlip import __version__
 from knowlip.core.errors import CorpusError, SceneError
 from knowlip.core.folder import Folder
-from knowlip.core.geoproperties import SPLITS
 from knowlip.core.parallel import map_items
 from knowlip.corpus.croissant import croissant
 from knowlip.corpus.grids import TileSpec
+from knowlip.corpus.merge import split_counts
 from knowlip.corpus.parts import OBJECT_SCHEMA, object_parts, tile_parts
 from knowlip.corpus.placing import where_of, with_places, with_splits
 from knowlip.corpus.records import Rejected, ScenePart, SceneRecord
@@ -179,7 +179,8 @@ def _finish(
     """Write the tables, scene by scene, then what describes them."""
     parts = sorted(parts, key=lambda p: p.scene.scene_id)
     scene_ids = [p.scene.scene_id for p in parts]
-    splits = split_by_place(where_of(tile_parts(folder, scene_ids)), config.split)
+    where = where_of(with_places(t) if config.split.by == "city" else t for t in tile_parts(folder, scene_ids))
+    splits = split_by_place(where, config.split)
     folder.write_table("scenes.parquet", scene_table([p.scene for p in parts]))
     with folder.table_writer("tiles.parquet", tile_schema()) as write:
         at = 0
@@ -217,7 +218,7 @@ def counts(scenes: Sequence[SceneRecord], splits: Sequence[str | None], objects:
         "objects": objects,
         "rejected": rejected,
         "simulated_scenes": sum(s.acquisition.simulated for s in scenes),
-    } | {f"{s}_tiles": sum(split == s for split in splits) for s in SPLITS}
+    } | split_counts(splits)
 
 
 def rejected_table(rejected: list[Rejected]) -> pa.Table:

@@ -70,7 +70,7 @@ def _block(data: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> ND
     height, width, bands = shape
     try:
         raw = np.frombuffer(isal_zlib.decompress(data), np.uint8)
-    except IsalError as error:
+    except IsalError as error:  # type: ignore[misc] # its stub says object
         raise ValueError(f"a block cannot be inflated: {error}") from error
     if raw.size != height * width * bands * dtype.itemsize:
         raise ValueError(f"a block holds {raw.size} bytes, not {height * width * bands * dtype.itemsize}")

@@ -14,6 +14,7 @@ from knowlip.knowledge import places
 NEAR_SPLIT = "lies within one tile of another split, so that it may be in neither"
 
 _WHERE_COLUMNS = ["id", "knowlip:scene", "platform", "bbox", "knowlip:gsd_x_m", "knowlip:gsd_y_m", "proj:shape"]
+_WHERE_COLUMNS += ["knowlip:country", "knowlip:nearest_city"]
 
 
 def where_of(tables: Iterable[pa.Table]) -> list[Where]:
@@ -25,7 +26,8 @@ def where_of(tables: Iterable[pa.Table]) -> list[Where]:
             east = box["xmax"] if box["xmax"] >= box["xmin"] else box["xmax"] + 360
             size_km = max(row["knowlip:gsd_x_m"] * cols, row["knowlip:gsd_y_m"] * rows) / 1000
             bbox = (box["xmin"], box["ymin"], east, box["ymax"])
-            found.append(Where(row["id"], row["knowlip:scene"], row["platform"] or "unknown", bbox, size_km))
+            city = f"{row['knowlip:country']}/{row['knowlip:nearest_city']}"
+            found.append(Where(row["id"], row["knowlip:scene"], row["platform"] or "unknown", bbox, size_km, city))
     return found
 
 
