@@ -40,6 +40,15 @@ def build(
     name: Annotated[str, typer.Option(help="Name of the corpus.")] = "corpus",
     licence: Annotated[str, typer.Option(help="Licence of the scenes, as an SPDX expression.")] = "other",
     tile_size: Annotated[int, typer.Option(help="Rows and columns of a tile, pixels.")] = 256,
+    ground_size: Annotated[
+        str, typer.Option(help="Side of a tile on the ground, such as 640m; pixels follow from each scene.")
+    ] = "",
+    resample_gsd: Annotated[
+        str, typer.Option(help="Resample to UTM grids of this pixel, such as 10m; own pixels without it.")
+    ] = "",
+    kernel: Annotated[
+        str, typer.Option(help="What resamples: nearest, bilinear, cubic, cubic_spline, lanczos or average.")
+    ] = "bilinear",
     min_valid: Annotated[float, typer.Option(help="Smallest share of valid pixels of a tile.")] = 0.5,
     radiometry: Radiometry = "",
     polarisations: Polarisations = "",
@@ -62,7 +71,15 @@ def build(
         config = BuildConfig(
             name=name,
             licence=licence,
-            tiles=TileSpec(tile_size=tile_size, min_valid=min_valid),
+            tiles=TileSpec.model_validate(
+                {
+                    "tile_size": tile_size,
+                    "min_valid": min_valid,
+                    "ground_size_m": _metres("--ground-size", ground_size),
+                    "resample_gsd_m": _metres("--resample-gsd", resample_gsd),
+                    "kernel": kernel,
+                }
+            ),
             split=SplitSpec(seed=seed),
         )
     except ValidationError as error:
@@ -169,6 +186,26 @@ def split(
     found = {k: counts[k] for k in ("tiles", "train_tiles", "val_tiles", "test_tiles")}
     text = f"{counts['tiles']} tiles in {corpus}: {_split_line(counts)}; {left_out} too near to another split"
     show({"corpus": corpus} | found | {"left_out": left_out}, as_json, text)
+
+
+def _metres(option: str, text: str) -> float | None:
+    """A length such as `640m`, `0.64km` or `640`, in metres; None for nothing.
+
+    Raises:
+        ConfigError: It is no length.
+    """
+    from knowlip.core.errors import ConfigError
+
+    if not text:
+        return None
+    number, factor = (text[:-2], 1000.0) if text.endswith("km") else (text.removesuffix("m"), 1.0)
+    try:
+        metres = float(number) * factor
+    except ValueError:
+        metres = 0.0
+    if not 0 < metres < 1e6:
+        raise ConfigError(f"{option} {text}", "is not a length", f"For example: {option} 640m")
+    return metres
 
 
 def _split_line(counts: dict[str, int]) -> str:

@@ -115,7 +115,7 @@ class TileGrid:
         """
         if self.kernel is None:
             return read_window(dataset, self.scene.path, row, col, self.size, width)
-        return self._warped(dataset, row, col, width, self.scene.nodata, self.kernel)
+        return self._warped_strip(dataset, row, col, width, self.scene.nodata, self.kernel)
 
     def read_classes(self, dataset: Any, row: int, col: int, width: int) -> NDArray[np.uint8]:
         """Class codes `(size, width)` of a raster on the scene's grid; 0 outside.
@@ -125,15 +125,20 @@ class TileGrid:
         """
         if self.kernel is None:
             return read_window(dataset, self.scene.path, row, col, self.size, width)[0]
-        return np.nan_to_num(self._warped(dataset, row, col, width, None, "nearest")[0]).astype(np.uint8)
+        return np.nan_to_num(self._warped_strip(dataset, row, col, width, None, "nearest")[0]).astype(np.uint8)
 
-    def _warped(
+    def _warped_strip(
         self, dataset: Any, row: int, col: int, width: int, nodata: float | None, kernel: Kernel
     ) -> NDArray[np.float32]:
-        out = np.full((dataset.count, self.size, width), np.nan, np.float32)
-        edge_row, edge_col = _outline(self.size, width)
+        # tile by tile: GDAL interpolates its transform along each row, the less exactly the longer it is
+        tiles = [self._warped(dataset, row, c, nodata, kernel) for c in range(col, col + width, self.size)]
+        return np.concatenate(tiles, axis=2)
+
+    def _warped(self, dataset: Any, row: int, col: int, nodata: float | None, kernel: Kernel) -> NDArray[np.float32]:
+        out = np.full((dataset.count, self.size, self.size), np.nan, np.float32)
+        edge_row, edge_col = _outline(self.size, self.size)
         rows, cols = self.in_scene(row + edge_row, col + edge_col)
-        reach = KERNEL_REACH_PX * max(1.0, np.ptp(rows) / self.size, np.ptp(cols) / width)
+        reach = KERNEL_REACH_PX * max(1.0, np.ptp(rows) / self.size, np.ptp(cols) / self.size)
         height, full = self.scene.geobox.shape
         top, bottom = (int(np.clip(v, 0, height)) for v in (np.min(rows) - reach, np.max(rows) + reach + 1))
         left, right = (int(np.clip(v, 0, full)) for v in (np.min(cols) - reach, np.max(cols) + reach + 1))
@@ -151,9 +156,22 @@ class TileGrid:
             dst_crs=crs_of(self.box).to_wkt(),
             dst_nodata=np.nan,
             resampling=Resampling[kernel],
-            tolerance=0,
+            **self.kernel_scale,
         )
         return out
+
+    @cached_property
+    def kernel_scale(self) -> dict[str, float]:
+        """Pixels of the grid per pixel of the scene along both axes, as GDAL's warper takes them.
+
+        Left to itself, GDAL measures them on the outlines of each window that it warps, so that kernels would be the
+        wider the more a window is turned.
+        """
+        rows, cols = self.box.shape
+        row, col = rows / 2 + np.array([0, 0, 1]), cols / 2 + np.array([0, 1, 0])
+        at_row, at_col = self.in_scene(row, col)
+        step_row, step_col = np.hypot(at_row[1:] - at_row[0], at_col[1:] - at_col[0])[::-1]
+        return {"XSCALE": float(1 / step_col), "YSCALE": float(1 / step_row)}
 
 
 def _outline(rows: int, cols: int, points: int = 33) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
