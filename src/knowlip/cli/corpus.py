@@ -56,6 +56,7 @@ def build(
     nodata: Nodata = None,
     seed: Seed = 0,
     workers: Workers = 0,
+    engine: Annotated[str, typer.Option(help="local, or ray for the cluster at RAY_ADDRESS.")] = "local",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -87,9 +88,13 @@ def build(
         raise ConfigError(
             f"--{str(detail['loc'][-1]).replace('_', '-')} {detail['input']}", detail["msg"], "Choose another value"
         ) from error
+    if engine not in ("local", "ray"):
+        raise ConfigError(f"--engine {engine}", "is not a place to compute", "Use local or ray")
     said = declared(radiometry, polarisations, crs, nodata)
     with progress_bar("building", quiet) as progress:
-        result = build_corpus(scenes, out, config, said, processes(workers), progress)
+        result = build_corpus(
+            scenes, out, config, said, processes(workers), progress, "ray" if engine == "ray" else "local"
+        )
     show_rejected(result.rejected)
     counts = result.corpus.info["counts"]
     state = " (was complete already)" if result.already_complete else ""

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from knowlip import __version__
 from knowlip.core.errors import CorpusError, SceneError
 from knowlip.core.folder import Folder
-from knowlip.core.parallel import map_items
+from knowlip.core.parallel import Engine, map_items
 from knowlip.corpus.croissant import croissant
 from knowlip.corpus.grids import TileSpec
 from knowlip.corpus.merge import split_counts
@@ -62,6 +62,7 @@ def build_corpus(
     declared: Declared | None = None,
     workers: int = 1,
     progress: Callable[[int, int, str], None] = lambda done, total, name: None,
+    engine: Engine = "local",
 ) -> BuildResult:
     """Cut scenes into tiles, give every tile its GeoProperties, split by place, and write the corpus.
 
@@ -72,8 +73,10 @@ def build_corpus(
         out: Folder or fsspec URL of the corpus.
         declared: What the scenes do not say themselves.
         progress: Called with (scenes done, scenes in all, scene's name).
+        engine: Where scenes are cut: processes of this machine, or a Ray cluster.
 
     Raises:
+        ConfigError: Ray is asked for and not there.
         SceneError: No input can be used.
         CorpusError: `out` holds another corpus, or something that is not one.
         OutputError: `out` cannot be written.
@@ -92,7 +95,7 @@ def build_corpus(
     parts: list[ScenePart] = []
     jobs = [SceneJob(path, declared, folder, config.tiles, config.name) for path in rasters]
     try:
-        for done, result in enumerate(map_items(tile_scene, jobs, workers), 1):
+        for done, result in enumerate(map_items(tile_scene, jobs, workers, engine), 1):
             (parts if isinstance(result, ScenePart) else rejected).append(result)  # type: ignore[arg-type]
             progress(done, len(jobs), rasters[done - 1].name)
     except BaseException:
