@@ -18,7 +18,7 @@ from fakes import (
     write_scene,
 )
 from knowlip.corpus.build import BuildConfig
-from knowlip.corpus.tiling import TileSpec
+from knowlip.corpus.grids import TileSpec
 
 TILE = 128
 CONFIG = BuildConfig(name="fakes", licence="CC-BY-4.0", tiles=TileSpec(tile_size=TILE))

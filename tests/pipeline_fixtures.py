@@ -27,8 +27,8 @@ def simulated_scenes(tmp_path_factory):
 @pytest.fixture(scope="session")
 def _described(simulated_scenes, tmp_path_factory):
     from knowlip.corpus.build import BuildConfig, build_corpus
+    from knowlip.corpus.grids import TileSpec
     from knowlip.corpus.splits import SplitSpec
-    from knowlip.corpus.tiling import TileSpec
     from knowlip.hcot.annotate import annotate
 
     out = tmp_path_factory.mktemp("described") / "corpus"

@@ -8,7 +8,7 @@ import pytest
 from corpora import BAD, CONFIG, write_bad_scenes
 from fakes import as_db, files_of, ground_power, write_scene
 from knowlip.corpus.build import BuildConfig, build_corpus
-from knowlip.corpus.tiling import TileSpec
+from knowlip.corpus.grids import TileSpec
 
 DEFAULT = BuildConfig(tiles=TileSpec(tile_size=128))
 

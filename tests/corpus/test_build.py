@@ -15,9 +15,10 @@ from fakes import SIDECAR, as_db, files_of, ground_power, write_scene
 from knowlip.core.errors import CorpusError, SceneError
 from knowlip.core.geoproperties import GeoProperties
 from knowlip.corpus.build import BuildConfig, build_corpus
+from knowlip.corpus.grids import TileSpec
+from knowlip.corpus.records import PENDING
 from knowlip.corpus.stac import geoproperties
 from knowlip.corpus.store import open_corpus
-from knowlip.corpus.tiling import PENDING, TileSpec
 from knowlip.corpus.validate import validate
 from knowlip.knowledge.places import nearest_places
 from knowlip.scenes.sidecar import Declared

@@ -11,6 +11,7 @@ import shapely
 from odc.geo.geobox import GeoBox
 from pystac.extensions.mgrs import MgrsExtension
 from pystac.extensions.projection import ProjectionExtension
+from pystac.extensions.raster import RasterExtension
 from pystac.extensions.sar import SarExtension
 from pystac.extensions.sat import SatExtension
 from pystac.extensions.view import ViewExtension
@@ -19,8 +20,8 @@ from rio_cogeo import cog_validate
 
 from corpora import CONFIG
 from fakes import as_amplitude, as_db, as_power, ground_power
+from knowlip.corpus.cog import cog_bytes
 from knowlip.corpus.stac import geoproperties, stac_item
-from knowlip.corpus.tiling import cog_bytes
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +122,7 @@ REQUIRED = {
     "sat/v1": ([], ["sat:orbit_state", "sat:absolute_orbit", "sat:relative_orbit"]),
     "view/v1": ([], ["view:azimuth", "view:incidence_angle", "view:off_nadir"]),
     "mgrs/v1": (["mgrs:latitude_band", "mgrs:grid_square"], []),
+    "raster/v1": ([], []),
 }
 
 
@@ -160,6 +162,11 @@ def test_a_fully_known_tile_has_all_extensions_as_pystac_reads_them(rows):
     assert [str(band) for band in sar.polarizations] == ["HH", "HV"]
     assert (sar.frequency_band, sar.observation_direction) == ("C", "right")
     assert SatExtension.ext(item).orbit_state == "ascending"
+    bands = RasterExtension.ext(item.assets["data"]).bands
+    assert [(str(b.data_type), b.nodata, b.unit, str(b.sampling)) for b in bands] == [
+        ("uint16", 0, "DN (amplitude)", "area")
+    ] * 2
+    assert bands[0].spatial_resolution == max(p.gsd_x_m, p.gsd_y_m)
     assert (ViewExtension.ext(item).azimuth, ViewExtension.ext(item).incidence_angle) == (79.5, p.incidence_deg)
     mgrs = MgrsExtension.ext(item)
     assert f"{mgrs.utm_zone}{mgrs.latitude_band}{mgrs.grid_square}" == p.mgrs_square == "31UDP"

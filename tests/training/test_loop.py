@@ -162,7 +162,7 @@ def test_unknown_preset_names_the_known_ones(described, tmp_path):
 
 def test_corpus_without_statements_is_refused(simulated_scenes, tmp_path):
     from knowlip.corpus.build import BuildConfig, build_corpus
-    from knowlip.corpus.tiling import TileSpec
+    from knowlip.corpus.grids import TileSpec
 
     corpus = build_corpus([simulated_scenes], str(tmp_path / "bare"), BuildConfig(tiles=TileSpec(tile_size=128))).corpus
     with pytest.raises(CorpusError, match="has no statements"):

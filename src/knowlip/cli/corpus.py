@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,13 @@ from knowlip.cli.common import (
 )
 from knowlip.core.progress import progress_bar
 
+if TYPE_CHECKING:
+    from knowlip.corpus.splits import SplitSpec
+
+Seed = Annotated[int, typer.Option(min=0, help="Which places go to which split.")]
+By = Annotated[str, typer.Option(help="What a place is: block (of touching scenes) or city (the nearest one).")]
+Fractions = Annotated[str, typer.Option(help="Shares of train, val and test; 0.7,0.1,0.2 without it.")]
+
 app = typer.Typer(no_args_is_help=True, help="Build a corpus of scenes, and look at one.")
 
 
@@ -33,13 +40,23 @@ def build(
     name: Annotated[str, typer.Option(help="Name of the corpus.")] = "corpus",
     licence: Annotated[str, typer.Option(help="Licence of the scenes, as an SPDX expression.")] = "other",
     tile_size: Annotated[int, typer.Option(help="Rows and columns of a tile, pixels.")] = 256,
+    ground_size: Annotated[
+        str, typer.Option(help="Side of a tile on the ground, such as 640m; pixels follow from each scene.")
+    ] = "",
+    resample_gsd: Annotated[
+        str, typer.Option(help="Resample to UTM grids of this pixel, such as 10m; own pixels without it.")
+    ] = "",
+    kernel: Annotated[
+        str, typer.Option(help="What resamples: nearest, bilinear, cubic, cubic_spline, lanczos or average.")
+    ] = "bilinear",
     min_valid: Annotated[float, typer.Option(help="Smallest share of valid pixels of a tile.")] = 0.5,
     radiometry: Radiometry = "",
     polarisations: Polarisations = "",
     crs: Crs = "",
     nodata: Nodata = None,
-    seed: Annotated[int, typer.Option(min=0, help="Which places go to which split.")] = 0,
+    seed: Seed = 0,
     workers: Workers = 0,
+    engine: Annotated[str, typer.Option(help="local, or ray for the cluster at RAY_ADDRESS.")] = "local",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -48,14 +65,22 @@ def build(
 
     from knowlip.core.errors import ConfigError
     from knowlip.corpus.build import BuildConfig, build_corpus
+    from knowlip.corpus.grids import TileSpec
     from knowlip.corpus.splits import SplitSpec
-    from knowlip.corpus.tiling import TileSpec
 
     try:
         config = BuildConfig(
             name=name,
             licence=licence,
-            tiles=TileSpec(tile_size=tile_size, min_valid=min_valid),
+            tiles=TileSpec.model_validate(
+                {
+                    "tile_size": tile_size,
+                    "min_valid": min_valid,
+                    "ground_size_m": _metres("--ground-size", ground_size),
+                    "resample_gsd_m": _metres("--resample-gsd", resample_gsd),
+                    "kernel": kernel,
+                }
+            ),
             split=SplitSpec(seed=seed),
         )
     except ValidationError as error:
@@ -63,9 +88,13 @@ def build(
         raise ConfigError(
             f"--{str(detail['loc'][-1]).replace('_', '-')} {detail['input']}", detail["msg"], "Choose another value"
         ) from error
+    if engine not in ("local", "ray"):
+        raise ConfigError(f"--engine {engine}", "is not a place to compute", "Use local or ray")
     said = declared(radiometry, polarisations, crs, nodata)
     with progress_bar("building", quiet) as progress:
-        result = build_corpus(scenes, out, config, said, processes(workers), progress)
+        result = build_corpus(
+            scenes, out, config, said, processes(workers), progress, "ray" if engine == "ray" else "local"
+        )
     show_rejected(result.rejected)
     counts = result.corpus.info["counts"]
     state = " (was complete already)" if result.already_complete else ""
@@ -121,3 +150,116 @@ def validate(corpus: CorpusArgument, as_json: AsJson = False, quiet: Quiet = Fal
     show({"problems": problems}, as_json, "\n".join(problems) or "no problem found")
     if problems:
         raise CorpusError(corpus, f"has {len(problems)} problems", "Build it again")
+
+
+@app.command()
+def merge(
+    corpora: Annotated[list[str], typer.Argument(help="Folders or URLs of corpora.", show_default=False)],
+    out: Out,
+    name: Annotated[str, typer.Option(help="Name of the new corpus; that of the first without it.")] = "",
+    seed: Seed = 0,
+    by: By = "block",
+    fractions: Fractions = "",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Put corpora together into a new one, split by place over all their tiles."""
+    from knowlip.corpus.merge import merge as run
+    from knowlip.corpus.store import open_corpus
+
+    with progress_bar("merging", quiet) as progress:
+        made = run([open_corpus(c) for c in corpora], out, _split_spec(fractions, seed, by), name or None, progress)
+    counts = made.info["counts"]
+    text = f"{counts['tiles']} tiles of {counts['scenes']} scenes in {out}: {_split_line(counts)}"
+    show({"corpus": out, "name": made.info["name"]} | counts, as_json, text)
+
+
+@app.command()
+def split(
+    corpus: CorpusArgument,
+    by: By = "block",
+    fractions: Fractions = "",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Divide a corpus's places into training, validation and test anew."""
+    from knowlip.corpus.merge import resplit, tiles_without_split
+    from knowlip.corpus.store import open_corpus
+
+    made = resplit(open_corpus(corpus), _split_spec(fractions, seed, by))
+    counts, left_out = made.info["counts"], tiles_without_split(made)
+    found = {k: counts[k] for k in ("tiles", "train_tiles", "val_tiles", "test_tiles")}
+    text = f"{counts['tiles']} tiles in {corpus}: {_split_line(counts)}; {left_out} too near to another split"
+    show({"corpus": corpus} | found | {"left_out": left_out}, as_json, text)
+
+
+def _metres(option: str, text: str) -> float | None:
+    """A length such as `640m`, `0.64km` or `640`, in metres; None for nothing.
+
+    Raises:
+        ConfigError: It is no length.
+    """
+    from knowlip.core.errors import ConfigError
+
+    if not text:
+        return None
+    number, factor = (text[:-2], 1000.0) if text.endswith("km") else (text.removesuffix("m"), 1.0)
+    try:
+        metres = float(number) * factor
+    except ValueError:
+        metres = 0.0
+    if not 0 < metres < 1e6:
+        raise ConfigError(f"{option} {text}", "is not a length", f"For example: {option} 640m")
+    return metres
+
+
+def _split_line(counts: dict[str, int]) -> str:
+    return f"{counts['train_tiles']} train, {counts['val_tiles']} val, {counts['test_tiles']} test"
+
+
+def _split_spec(fractions: str, seed: int, by: str) -> SplitSpec:
+    """What the options say of a split.
+
+    Raises:
+        ConfigError: The fractions are not three numbers that add up to one, or `by` is neither block nor city.
+    """
+    from knowlip.core.errors import ConfigError
+    from knowlip.corpus.splits import SplitSpec
+
+    if by not in ("block", "city"):
+        raise ConfigError(f"--by {by}", "is not a kind of place", "Use block or city")
+    try:
+        shares = [float(f) for f in fractions.split(",")] if fractions else [0.7, 0.1, 0.2]
+    except ValueError:
+        shares = []
+    if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        reason = "is not three shares (train, val, test) that add up to 1"
+        raise ConfigError(f"--fractions {fractions}", reason, "For example: --fractions 0.7,0.1,0.2")
+    train, val, test = shares
+    return SplitSpec(train=train, val=val, test=test, seed=seed, by="city" if by == "city" else "block")
+
+
+@app.command()
+def export(
+    corpus: CorpusArgument,
+    format: Annotated[str, typer.Option(help="webdataset, stac, coco, gpkg or hf.", show_default=False)],
+    out: Out,
+    split: Annotated[str, typer.Option(help="Only this split; all tiles without it.")] = "",
+    shard_tiles: Annotated[int, typer.Option(min=1, help="Tiles of a shard, for webdataset and hf.")] = 1000,
+    pixels: Annotated[str, typer.Option(help="webdataset: the tiles' files (tif) or NumPy arrays (npy).")] = "tif",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a corpus as WebDataset, STAC catalogue, COCO, GeoPackage or Hugging Face data set."""
+    from knowlip.core.errors import ConfigError
+    from knowlip.corpus.export import ExportSpec
+    from knowlip.corpus.export import export as run
+    from knowlip.corpus.store import open_corpus
+
+    if pixels not in ("tif", "npy"):
+        raise ConfigError(f"--pixels {pixels}", "is not a kind of pixels", "Use tif or npy")
+    spec = ExportSpec(split or None, shard_tiles, "npy" if pixels == "npy" else "tif")
+    with progress_bar("exporting", quiet) as progress:
+        written = run(open_corpus(corpus), format, out, spec, progress)
+    facts = ", ".join(f"{v} {k}" for k, v in written.items())
+    show({"out": out, "format": format} | written, as_json, f"{facts} in {out}")

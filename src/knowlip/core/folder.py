@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from knowlip.core.errors import ConfigError, CorpusError, OutputError
+
+ROW_GROUP = 4096
+"""Rows of a table that are written, and can be read, at a time."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,9 @@ class Folder:
     def read_bytes(self, name: str) -> bytes:
         """The content of a file. Raises FileNotFoundError."""
         fs, base = self._fs_and_base
+        if self.is_local:
+            with open(f"{base}/{name}", "rb", buffering=0) as file:
+                return file.readall()
         return bytes(fs.cat_file(f"{base}/{name}"))
 
     def write_bytes(self, name: str, data: bytes) -> None:
@@ -74,13 +82,18 @@ class Folder:
         fs, base = self._fs_and_base
         target = f"{base}/{name}"
         try:
-            fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
             if not self.is_local:
+                fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
                 fs.pipe_file(target, data)
                 return
             temporary = f"{target}.{os.getpid()}.part"
             try:
-                with open(temporary, "wb") as file:
+                try:
+                    file = open(temporary, "wb")  # noqa: SIM115 - the folder is made only where it is not there yet
+                except FileNotFoundError:
+                    os.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+                    file = open(temporary, "wb")  # noqa: SIM115
+                with file:
                     file.write(data)
                 os.replace(temporary, target)
             except BaseException:
@@ -127,6 +140,59 @@ class Folder:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         self.write_bytes(name, sink.getvalue().to_pybytes())
+
+    @contextmanager
+    def table_writer(self, name: str, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+        """Write a Parquet file piece by piece, in row groups, so that it need not fit into memory.
+
+        Yields:
+            What takes the next rows. The file appears when the block ends without an error.
+
+        Raises:
+            OutputError: The place cannot be written, or the disk is full.
+        """
+        with self.file_writer(name) as path, pq.ParquetWriter(path, schema, compression="zstd") as writer:
+            waiting: list[pa.Table] = []
+
+            def write(table: pa.Table) -> None:
+                waiting.append(table)
+                if sum(map(len, waiting)) >= ROW_GROUP:
+                    flush()
+
+            def flush() -> None:
+                if waiting:
+                    writer.write_table(pa.concat_tables(waiting), row_group_size=ROW_GROUP)
+                waiting.clear()
+
+            yield write
+            flush()
+
+    @contextmanager
+    def file_writer(self, name: str) -> Iterator[str]:
+        """A local path to write a file to; it gets its name, or is uploaded, when the block ends without an error.
+
+        Raises:
+            OutputError: The place cannot be written, or the disk is full.
+        """
+        fs, base = self._fs_and_base
+        target = f"{base}/{name}"
+        temporary = f"{target}.{os.getpid()}.part"
+        try:
+            fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+            if not self.is_local:
+                with tempfile.TemporaryDirectory() as folder:
+                    yield f"{folder}/file"
+                    fs.put_file(f"{folder}/file", target)
+                return
+            try:
+                yield temporary
+                os.replace(temporary, target)
+            except BaseException:
+                if os.path.exists(temporary):
+                    os.unlink(temporary)
+                raise
+        except OSError as error:
+            raise cannot_write(self.path(name), error) from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names("**"))

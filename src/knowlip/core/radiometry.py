@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,15 +53,50 @@ class Radiometry(BaseModel):
         Returns:
             float32 of the same shape; values that carry no power are set to `FLOOR_DB` relative to the calibration.
         """
+        if values.dtype in (np.uint8, np.uint16):
+            # one logarithm for each value there can be, not for each pixel; clipping keeps NumPy from buffering
+            index: NDArray[np.unsignedinteger[Any]] = values  # type: ignore[assignment]
+            return _db_table(self, values.dtype.name).take(index, mode="clip")
+        return self._computed_db(values)
+
+    def _computed_db(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
         x = values.astype(np.float32, copy=False)
         if self.quantity == "db":
             return np.maximum(x + np.float32(self.calibration_db), np.float32(FLOOR_DB))
+        tens = np.float32(20.0 if self.quantity == "amplitude" else 10.0)
+        smallest = np.float32(self._smallest(values.dtype))
+        return tens * np.log10(np.maximum(x, smallest)) + np.float32(self.calibration_db)
+
+    def to_power(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Linear power, `10 ** (to_db(values) / 10)`, without the way through logarithms where it is not needed.
+
+        Args:
+            values: Stored pixel values of any shape and real type; no-data must be masked by the caller.
+
+        Returns:
+            float32 of the same shape.
+        """
+        x = values.astype(np.float32, copy=False)
+        if self.quantity == "db":
+            floored = np.maximum(x + np.float32(self.calibration_db), np.float32(FLOOR_DB))
+            return np.exp(floored * np.float32(math.log(10) / 10))
+        factor = np.float32(10 ** (self.calibration_db / 10))
         if self.quantity == "amplitude":
-            # half a quantum: an amplitude of 0 in an integer product is "below one", not "nothing"
-            smallest = 0.5 if np.issubdtype(values.dtype, np.integer) else 10 ** (FLOOR_DB / 20)
-            return np.float32(20.0) * np.log10(np.maximum(x, np.float32(smallest))) + np.float32(self.calibration_db)
-        smallest = 10 ** (FLOOR_DB / 10)
-        return np.float32(10.0) * np.log10(np.maximum(x, np.float32(smallest))) + np.float32(self.calibration_db)
+            x = np.maximum(x, np.float32(self._smallest(values.dtype)))
+            return x * x * factor
+        return np.maximum(x, np.float32(self._smallest(values.dtype))) * factor
+
+    def _smallest(self, dtype: np.dtype[Any]) -> float:
+        """The least amplitude or power that a stored value stands for."""
+        if self.quantity == "power":
+            return float(10 ** (FLOOR_DB / 10))
+        # half a quantum: an amplitude of 0 in an integer product is "below one", not "nothing"
+        return 0.5 if np.issubdtype(dtype, np.integer) else float(10 ** (FLOOR_DB / 20))
+
+
+@lru_cache(maxsize=64)
+def _db_table(radiometry: Radiometry, dtype: str) -> NDArray[np.float32]:
+    return radiometry._computed_db(np.arange(np.iinfo(dtype).max + 1).astype(dtype))
 
 
 def parse_radiometry(text: str) -> Radiometry:

@@ -14,26 +14,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from knowlip import __version__
 from knowlip.core.errors import CorpusError, SceneError
 from knowlip.core.folder import Folder
-from knowlip.core.geoproperties import GeoProperties
-from knowlip.core.parallel import map_items
+from knowlip.core.parallel import Engine, map_items
 from knowlip.corpus.croissant import croissant
-from knowlip.corpus.splits import SplitSpec, Where, split_by_place
-from knowlip.corpus.stac import scene_table, tile_table
+from knowlip.corpus.grids import TileSpec
+from knowlip.corpus.merge import split_counts
+from knowlip.corpus.parts import OBJECT_SCHEMA, object_parts, tile_parts
+from knowlip.corpus.placing import where_of, with_places, with_splits
+from knowlip.corpus.records import Rejected, ScenePart, SceneRecord
+from knowlip.corpus.splits import SplitSpec, split_by_place
+from knowlip.corpus.stac import scene_table, tile_schema
 from knowlip.corpus.store import FORMAT_VERSION, Corpus, open_corpus
-from knowlip.corpus.tiling import Rejected, SceneJob, ScenePart, TileRecord, TileSpec, tile_scene
+from knowlip.corpus.tiling import SceneJob, tile_scene
 from knowlip.knowledge import places
 from knowlip.scenes.geotiff import find_rasters, scene_id_of
 from knowlip.scenes.sidecar import Declared, read_sidecar
-
-NEAR_SPLIT = "lies within one tile of another split, so that it may be in neither"
-
-OBJECT_SCHEMA = pa.schema(
-    [(n, pa.string()) for n in ("tile_id", "object_id", "cls", "subtype")]
-    + [(n, pa.float64()) for n in ("centre_x", "centre_y")]
-    + [("corners", pa.list_(pa.float64()))]
-    + [(n, pa.float64()) for n in ("length_m", "width_m", "heading_deg")]
-    + [(n, pa.string()) for n in ("state", "source")]
-)
 
 
 class BuildConfig(BaseModel):
@@ -68,6 +62,7 @@ def build_corpus(
     declared: Declared | None = None,
     workers: int = 1,
     progress: Callable[[int, int, str], None] = lambda done, total, name: None,
+    engine: Engine = "local",
 ) -> BuildResult:
     """Cut scenes into tiles, give every tile its GeoProperties, split by place, and write the corpus.
 
@@ -78,8 +73,10 @@ def build_corpus(
         out: Folder or fsspec URL of the corpus.
         declared: What the scenes do not say themselves.
         progress: Called with (scenes done, scenes in all, scene's name).
+        engine: Where scenes are cut: processes of this machine, or a Ray cluster.
 
     Raises:
+        ConfigError: Ray is asked for and not there.
         SceneError: No input can be used.
         CorpusError: `out` holds another corpus, or something that is not one.
         OutputError: `out` cannot be written.
@@ -96,9 +93,9 @@ def build_corpus(
         return BuildResult(finished, _read_rejected(folder), already_complete=True)
 
     parts: list[ScenePart] = []
-    jobs = [SceneJob(path, declared, folder, config.tiles) for path in rasters]
+    jobs = [SceneJob(path, declared, folder, config.tiles, config.name) for path in rasters]
     try:
-        for done, result in enumerate(map_items(tile_scene, jobs, workers), 1):
+        for done, result in enumerate(map_items(tile_scene, jobs, workers, engine), 1):
             (parts if isinstance(result, ScenePart) else rejected).append(result)  # type: ignore[arg-type]
             progress(done, len(jobs), rasters[done - 1].name)
     except BaseException:
@@ -182,28 +179,28 @@ def _finish(
     parts: list[ScenePart],
     rejected: list[Rejected],
 ) -> Corpus:
+    """Write the tables, scene by scene, then what describes them."""
     parts = sorted(parts, key=lambda p: p.scene.scene_id)
-    tiles = _placed(_in_places([t for p in parts for t in p.tiles]), config.split)
+    scene_ids = [p.scene.scene_id for p in parts]
+    where = where_of(with_places(t) if config.split.by == "city" else t for t in tile_parts(folder, scene_ids))
+    splits = split_by_place(where, config.split)
     folder.write_table("scenes.parquet", scene_table([p.scene for p in parts]))
-    folder.write_table("tiles.parquet", tile_table(tiles, config.name))
-    folder.write_table(
-        "objects.parquet", pa.Table.from_pylist([o for p in parts for o in p.objects], schema=OBJECT_SCHEMA)
-    )
-    folder.write_table("rejected.parquet", _rejected_table(rejected))
-    counts = {
-        "scenes": len(parts),
-        "tiles": len(tiles),
-        "objects": sum(len(p.objects) for p in parts),
-        "rejected": len(rejected),
-        "simulated_scenes": sum(p.scene.acquisition.simulated for p in parts),
-    } | {f"{s}_tiles": sum(t.properties.split == s for t in tiles) for s in ("train", "val", "test")}
+    with folder.table_writer("tiles.parquet", tile_schema()) as write:
+        at = 0
+        for table in tile_parts(folder, scene_ids):
+            write(with_splits(with_places(table), splits[at : at + len(table)]))
+            at += len(table)
+    with folder.table_writer("objects.parquet", OBJECT_SCHEMA) as write:
+        for table in object_parts(folder, parts):
+            write(table)
+    folder.write_table("rejected.parquet", rejected_table(rejected))
     info = {
         "name": config.name,
         "format_version": FORMAT_VERSION,
         "made_with": f"sar-knowlip {__version__}",
         "licence": config.licence,
         "fingerprint": fingerprint,
-        "counts": counts,
+        "counts": counts([p.scene for p in parts], splits, sum(p.objects for p in parts), len(rejected)),
         "build": config.model_dump(),
         "declared": lineage["declared"],
         "lineage": [p.scene.acquisition.product_name or p.scene.source for p in parts],
@@ -216,51 +213,19 @@ def _finish(
     return open_corpus(folder.root)
 
 
-def _in_places(tiles: list[TileRecord]) -> list[TileRecord]:
-    """Fill in country, first-level division and nearest city."""
-    found = places.nearest_places([t.properties.lon_deg for t in tiles], [t.properties.lat_deg for t in tiles])
-    result = []
-    for tile, place in zip(tiles, found, strict=True):
-        known = {
-            "country": place.country,
-            "admin1": place.admin1,
-            "nearest_city": place.city,
-            "nearest_city_km": round(place.distance_km, 3),
-        }
-        reasons = {"admin1": f"{places.source()} names no first-level division here"} if place.admin1 is None else {}
-        result.append(_update(tile, known, reasons))
-    return result
+def counts(scenes: Sequence[SceneRecord], splits: Sequence[str | None], objects: int, rejected: int) -> dict[str, int]:
+    """The counts of `corpus.json`."""
+    return {
+        "scenes": len(scenes),
+        "tiles": len(splits),
+        "objects": objects,
+        "rejected": rejected,
+        "simulated_scenes": sum(s.acquisition.simulated for s in scenes),
+    } | split_counts(splits)
 
 
-def _placed(tiles: list[TileRecord], spec: SplitSpec) -> list[TileRecord]:
-    """Fill in the split."""
-    where = []
-    for t in tiles:
-        p = t.properties
-        west, south, east, north = p.bbox
-        size_km = max(p.gsd_x_m * p.shape[1], p.gsd_y_m * p.shape[0]) / 1000
-        where.append(
-            Where(
-                t.tile_id,
-                t.scene_id,
-                p.platform or "unknown",
-                (west, south, east if east >= west else east + 360, north),
-                size_km,
-            )
-        )
-    splits = split_by_place(where, spec)
-    return [_update(t, {"split": s}, {} if s else {"split": NEAR_SPLIT}) for t, s in zip(tiles, splits, strict=True)]
-
-
-def _update(tile: TileRecord, known: dict[str, Any], reasons: dict[str, str]) -> TileRecord:
-    p = tile.properties
-    unknown = {k: v for k, v in p.unknown.items() if k not in known} | reasons
-    return tile.model_copy(
-        update={"properties": GeoProperties.model_validate(p.model_dump() | known | {"unknown": unknown})}
-    )
-
-
-def _rejected_table(rejected: list[Rejected]) -> pa.Table:
+def rejected_table(rejected: list[Rejected]) -> pa.Table:
+    """`rejected.parquet`."""
     schema = pa.schema([(n, pa.string()) for n in ("path", "reason", "remedy")])
     return pa.Table.from_pylist([vars(r) for r in rejected], schema=schema)
 

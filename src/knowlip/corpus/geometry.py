@@ -14,6 +14,7 @@ import numpy as np
 import pyproj
 import shapely
 import shapely.affinity
+from affine import Affine
 from mgrs import MGRS
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
@@ -62,6 +63,13 @@ def to_lonlat(
         return (np.asarray(lon) + 180) % 360 - 180, np.asarray(lat)
 
 
+def applied(
+    a: Affine, col: NDArray[np.float64], row: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """An affine applied to coordinates of any shape: pixel coordinates to CRS units, or back with its inverse."""
+    return a.a * col + a.b * row + a.c, a.d * col + a.e * row + a.f
+
+
 def locate(geobox: GeoBox) -> Located:
     """Place a tile on the Earth.
 
@@ -69,31 +77,57 @@ def locate(geobox: GeoBox) -> Located:
         ValueError: The tile lies outside the domain of its projection.
     """
     rows, cols = geobox.shape
+    return locate_tiles(geobox, np.zeros((1, 2)), (rows, cols))[0]
+
+
+def locate_tiles(geobox: GeoBox, corners: NDArray[np.float64], shape: tuple[int, int]) -> list[Located]:
+    """Place the tiles of a grid on the Earth, with one call to PROJ for all.
+
+    Args:
+        corners: `(N, 2)` first row and column of each tile, pixels.
+        shape: Rows and columns of a tile.
+
+    Raises:
+        ValueError: A tile lies outside the domain of its projection.
+    """
+    rows, cols = shape
     t = np.linspace(0, 1, EDGE_POINTS)[:-1]
     ring_col = np.concatenate([t, np.ones_like(t), 1 - t, np.zeros_like(t)]) * cols
     ring_row = np.concatenate([np.zeros_like(t), t, np.ones_like(t), 1 - t]) * rows
-    col = np.concatenate([ring_col, [cols / 2, cols / 2 - 0.5, cols / 2 + 0.5, cols / 2, cols / 2]])
-    row = np.concatenate([ring_row, [rows / 2, rows / 2, rows / 2, rows / 2 - 0.5, rows / 2 + 0.5]])
-    a = geobox.affine
-    lon, lat = to_lonlat(crs_of(geobox).to_wkt(), a.a * col + a.b * row + a.c, a.d * col + a.e * row + a.f)
+    at_col = np.concatenate([ring_col, [cols / 2, cols / 2 - 0.5, cols / 2 + 0.5, cols / 2, cols / 2]])
+    at_row = np.concatenate([ring_row, [rows / 2, rows / 2, rows / 2, rows / 2 - 0.5, rows / 2 + 0.5]])
+    row, col = corners[:, :1] + at_row, corners[:, 1:] + at_col
+    lon, lat = to_lonlat(crs_of(geobox).to_wkt(), *applied(geobox.affine, col, row))
     if not (np.isfinite(lon).all() and (np.abs(lat) <= 90).all()):
         raise ValueError("lies outside the domain of its projection")
-    ring_lon, ring_lat = lon[: ring_col.size], lat[: ring_col.size]
-    (lon0, x0, x1, y0, y1), (lat0, u0, u1, v0, v1) = lon[-5:], lat[-5:]
-    gsd_x, gsd_y = (abs(_GEOD.inv(a0, b0, a1, b1)[2]) for a0, b0, a1, b1 in ((x0, u0, x1, u1), (y0, v0, y1, v1)))
-    footprint, bbox = _footprint(ring_lon, ring_lat)
-    footprint = shapely.orient_polygons(footprint)  # counterclockwise, RFC 7946 section 3.1.6
-    square = MGRS().toMGRS(float(lat0), float(lon0), MGRSPrecision=0)
-    return Located(
-        footprint=footprint,
-        bbox=bbox,
-        lon_deg=float(lon0),
-        lat_deg=float(lat0),
-        gsd_x_m=float(gsd_x),
-        gsd_y_m=float(gsd_y),
-        utm_zone=_utm_zone(square, float(lat0)),
-        mgrs_square=square,
-    )
+    gsd_x = np.abs(_GEOD.inv(lon[:, -4], lat[:, -4], lon[:, -3], lat[:, -3])[2])
+    gsd_y = np.abs(_GEOD.inv(lon[:, -2], lat[:, -2], lon[:, -1], lat[:, -1])[2])
+    ring_lon, ring_lat, centre_lon, centre_lat = lon[:, :-5], lat[:, :-5], lon[:, -5], lat[:, -5]
+    # counterclockwise, RFC 7946 section 3.1.6
+    plain = shapely.orient_polygons(shapely.polygons(np.stack([ring_lon, ring_lat], axis=-1)))
+    bounds = shapely.bounds(plain)
+    jumps = np.abs(np.diff(ring_lon, axis=1, append=ring_lon[:, :1])).max(axis=1) > 180
+    letters = MGRS()
+    result = []
+    for i in range(len(corners)):
+        if jumps[i]:
+            footprint, bbox = _footprint(ring_lon[i], ring_lat[i])
+        else:
+            footprint, bbox = plain[i], (bounds[i, 0], bounds[i, 1], bounds[i, 2], bounds[i, 3])
+        square = letters.toMGRS(float(centre_lat[i]), float(centre_lon[i]), MGRSPrecision=0)
+        result.append(
+            Located(
+                footprint=footprint,
+                bbox=(float(bbox[0]), float(bbox[1]), float(bbox[2]), float(bbox[3])),
+                lon_deg=float(centre_lon[i]),
+                lat_deg=float(centre_lat[i]),
+                gsd_x_m=float(gsd_x[i]),
+                gsd_y_m=float(gsd_y[i]),
+                utm_zone=_utm_zone(square, float(centre_lat[i])),
+                mgrs_square=square,
+            )
+        )
+    return result
 
 
 def ground_steps_m(geobox: GeoBox) -> NDArray[np.float64]:
@@ -102,10 +136,9 @@ def ground_steps_m(geobox: GeoBox) -> NDArray[np.float64]:
     Rows of a grid follow its own north, which differs from true north by the meridians' convergence.
     """
     rows, cols = geobox.shape
-    a = geobox.affine
     col = cols / 2 + np.array([-0.5, 0.5, 0, 0])
     row = rows / 2 + np.array([0, 0, -0.5, 0.5])
-    lon, lat = to_lonlat(crs_of(geobox).to_wkt(), a.a * col + a.b * row + a.c, a.d * col + a.e * row + a.f)
+    lon, lat = to_lonlat(crs_of(geobox).to_wkt(), *applied(geobox.affine, col, row))
     azimuth, _, metres = _GEOD.inv(lon[::2], lat[::2], lon[1::2], lat[1::2])
     return np.stack([metres * np.sin(np.radians(azimuth)), metres * np.cos(np.radians(azimuth))], axis=1)
 
@@ -118,6 +151,7 @@ def _utm_zone(mgrs_square: str, lat_deg: float) -> str | None:
 def _footprint(
     lon: NDArray[np.float64], lat: NDArray[np.float64]
 ) -> tuple[BaseGeometry, tuple[float, float, float, float]]:
+    """The outline of a tile whose ring steps across the antimeridian, and its bbox."""
     unwrapped = np.unwrap(lon, period=360)
     ring = np.column_stack([unwrapped, lat])
     around_pole = abs(unwrapped[-1] - unwrapped[0]) > 180
@@ -127,12 +161,20 @@ def _footprint(
     polygon = shapely.Polygon(ring)
     west, south, east, north = (float(v) for v in polygon.bounds)
     if west >= -180 and east <= 180:
-        return polygon, (west, south, east, north)
+        return shapely.orient_polygons(polygon), (west, south, east, north)
     pieces = [
         shapely.affinity.translate(polygon.intersection(shapely.box(-180 + k, -90, 180 + k, 90)), -k)
         for k in (-360.0, 0.0, 360.0)
     ]
-    halves = shapely.union_all([p for p in pieces if p.geom_type == "Polygon" and not p.is_empty])
+    halves = shapely.orient_polygons(
+        shapely.union_all([p for p in pieces if p.geom_type == "Polygon" and not p.is_empty])
+    )
     if around_pole:
         return halves, (-180.0, south, 180.0, north)
     return halves, ((west + 180) % 360 - 180, south, (east + 180) % 360 - 180, north)
+
+
+def utm_epsg(lon_deg: float, lat_deg: float) -> int | None:
+    """EPSG code of the UTM zone of a place, with the zones of Norway and Svalbard; None at the poles."""
+    zone = _utm_zone(MGRS().toMGRS(lat_deg, lon_deg, MGRSPrecision=0), lat_deg)
+    return None if zone is None else (32600 if zone.endswith("N") else 32700) + int(zone[:-1])

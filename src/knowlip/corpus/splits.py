@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import shapely
@@ -23,6 +24,7 @@ class SplitSpec(BaseModel):
         train, val, test: Shares of tiles aimed at, each platform for itself.
         block_km: Edge of a block, where scenes join into an area too large to be one place.
         seed: Which places go where.
+        by: What a place is: an area of scenes cut into blocks, or all ground that is nearest to one city.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,17 +34,19 @@ class SplitSpec(BaseModel):
     test: float = Field(default=0.2, ge=0, le=1)
     block_km: float = Field(default=20.0, gt=0)
     seed: int = 0
+    by: Literal["block", "city"] = "block"
 
 
 @dataclass(frozen=True)
 class Where:
-    """What a split needs of a tile: scene, stratum (platform), box in degrees (west <= east) and size in km."""
+    """What a split needs of a tile: scene, stratum (platform), box in degrees (west <= east), size in km and city."""
 
     tile_id: str
     scene_id: str
     stratum: str
     bbox: tuple[float, float, float, float]
     size_km: float
+    city: str = ""
 
 
 def split_by_place(tiles: Sequence[Where], spec: SplitSpec) -> list[str | None]:
@@ -50,11 +54,15 @@ def split_by_place(tiles: Sequence[Where], spec: SplitSpec) -> list[str | None]:
 
     Scenes that lie within one tile of each other form an area. An area no wider than a block is one place; a wider one
     is cut into blocks, and tiles within one tile's width of a block of another split are left out. With fewer than five
-    places in a platform, blocks are halved until there are five or a block would be under six tiles wide.
+    places in a platform, blocks are halved until there are five or a block would be under six tiles wide. By city, all
+    tiles nearest to a city are one place, and those within one tile of another split are left out alike.
     """
     if not tiles:
         return []
     boxes = _continuous(np.array([t.bbox for t in tiles]))
+    if spec.by == "city":
+        split_of = _divide({i: t.city for i, t in enumerate(tiles)}, spec)
+        return _apart(tiles, boxes, [split_of[t.city] for t in tiles])
     area = _areas(tiles, boxes)
     assigned: list[str | None] = [None] * len(tiles)
     for stratum in sorted({t.stratum for t in tiles}):

@@ -1,12 +1,13 @@
 """Tiles as STAC: the columns of `tiles.parquet`, and a valid pystac Item from any row.
 
-Sources: STAC 1.1; stac-geoparquet specification 1.1; extensions projection 2.0, sar 1.0, sat 1.1, view 1.0, mgrs 1.0;
-GeoParquet 1.1 (OGC 24-013).
+Sources: STAC 1.1; stac-geoparquet specification 1.1; extensions projection 2.0, sar 1.0, sat 1.1, view 1.0, mgrs 1.0,
+raster 1.1; GeoParquet 1.1 (OGC 24-013).
 """
 
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 import shapely
 
 from knowlip.core.geoproperties import GeoProperties
-from knowlip.corpus.tiling import SceneRecord, TileRecord
+from knowlip.corpus.records import SceneRecord, TileRecord
 
 if TYPE_CHECKING:
     import pystac
@@ -25,6 +26,7 @@ EXTENSIONS = [
     "https://stac-extensions.github.io/sat/v1.1.0/schema.json",
     "https://stac-extensions.github.io/view/v1.0.0/schema.json",
     "https://stac-extensions.github.io/mgrs/v1.0.0/schema.json",
+    "https://stac-extensions.github.io/raster/v1.1.0/schema.json",
 ]
 
 _NEEDED = {
@@ -65,7 +67,19 @@ def tile_row(tile: TileRecord, collection: str) -> dict[str, Any]:
     """A row of `tiles.parquet`."""
     p = tile.properties
     west, south, east, north = p.bbox
-    asset = {"href": f"tiles/{tile.scene_id}/{tile.tile_id}.tif", "type": COG_TYPE, "roles": ["data"]}
+    band = {
+        "data_type": tile.dtype,
+        "nodata": tile.nodata,
+        "unit": p.unit,
+        "spatial_resolution": max(p.gsd_x_m, p.gsd_y_m),
+        "sampling": "area",
+    }
+    asset = {
+        "href": f"tiles/{tile.scene_id}/{tile.tile_id}.tif",
+        "type": COG_TYPE,
+        "roles": ["data"],
+        "raster:bands": [band] * tile.bands,
+    }
     row = {
         "type": "Feature",
         "stac_version": "1.1.0",
@@ -99,6 +113,13 @@ def _may_declare(extension: str, row: dict[str, Any]) -> bool:
 
 
 _STRINGS = pa.list_(pa.string())
+_BAND = pa.struct(
+    [(n, pa.string()) for n in ("data_type", "unit", "sampling")]
+    + [(n, pa.float64()) for n in ("nodata", "spatial_resolution")]
+)
+_ASSET = pa.struct(
+    [("href", pa.string()), ("type", pa.string()), ("roles", _STRINGS), ("raster:bands", pa.list_(_BAND))]
+)
 _SCHEMA_HEAD = [
     ("type", pa.string()),
     ("stac_version", pa.string()),
@@ -108,7 +129,7 @@ _SCHEMA_HEAD = [
     ("geometry", pa.binary()),
     ("bbox", pa.struct([(k, pa.float64()) for k in ("xmin", "ymin", "xmax", "ymax")])),
     ("links", pa.list_(pa.struct([("href", pa.string()), ("rel", pa.string())]))),
-    ("assets", pa.struct([("data", pa.struct([("href", pa.string()), ("type", pa.string()), ("roles", _STRINGS)]))])),
+    ("assets", pa.struct([("data", _ASSET)])),
     ("gsd", pa.float64()),
 ]
 _TYPES = {
@@ -138,8 +159,8 @@ _SCHEMA_TAIL = [
 TILE_SCHEMA = pa.schema(_SCHEMA_HEAD + [(c, _TYPES.get(f, pa.string())) for f, c in COLUMN.items()] + _SCHEMA_TAIL)
 
 
-def tile_table(tiles: list[TileRecord], collection: str) -> pa.Table:
-    """All rows as GeoParquet 1.1, with the bounding boxes as the covering that readers filter by."""
+def tile_schema() -> pa.Schema:
+    """The schema of `tiles.parquet` as GeoParquet 1.1, bounding boxes being the covering that readers filter by."""
     covering = {"bbox": {edge: ["bbox", edge] for edge in ("xmin", "ymin", "xmax", "ymax")}}
     geo = {
         "version": "1.1.0",
@@ -153,8 +174,15 @@ def tile_table(tiles: list[TileRecord], collection: str) -> pa.Table:
             }
         },
     }
-    table = pa.Table.from_pylist([tile_row(t, collection) for t in tiles], schema=TILE_SCHEMA)
-    return table.replace_schema_metadata({"geo": json.dumps(geo), "stac-geoparquet": json.dumps({"version": "1.1.0"})})
+    return TILE_SCHEMA.with_metadata({"geo": json.dumps(geo), "stac-geoparquet": json.dumps({"version": "1.1.0"})})
+
+
+def tile_table(tiles: list[TileRecord], collection: str) -> pa.Table:
+    """Rows of `tiles.parquet`."""
+    rows, schema = [tile_row(t, collection) for t in tiles], tile_schema()
+    # column by column is three times as fast as pyarrow's own way from rows
+    columns = [pa.array([row[f.name] for row in rows], f.type) for f in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def geoproperties(row: dict[str, Any]) -> GeoProperties:
@@ -202,8 +230,20 @@ def stac_item(row: dict[str, Any], base: str = "") -> pystac.Item:
     )
     for name, asset in row["assets"].items():
         href = f"{base.rstrip('/')}/{asset['href']}" if base else asset["href"]
-        item.add_asset(name, pystac.Asset(href=href, media_type=asset["type"], roles=list(asset["roles"])))
+        # a corpus built before the extension was declared has no such column
+        bands = [_band(b) for b in asset.get("raster:bands") or ()]
+        fields = {"raster:bands": bands} if bands else None
+        roles = list(asset["roles"])
+        item.add_asset(name, pystac.Asset(href=href, media_type=asset["type"], roles=roles, extra_fields=fields))
     return item
+
+
+def _band(band: dict[str, Any]) -> dict[str, Any]:
+    told = {k: v for k, v in band.items() if v is not None}
+    if isinstance(value := told.get("nodata"), float):
+        # JSON has no NaN, and whole numbers should look like it
+        told["nodata"] = "nan" if math.isnan(value) else int(value) if value.is_integer() else value
+    return told
 
 
 def scene_table(scenes: list[SceneRecord]) -> pa.Table:

@@ -19,6 +19,7 @@ from rasterio.io import MemoryFile
 from knowlip.core.errors import CorpusError
 from knowlip.core.folder import Folder
 from knowlip.core.radiometry import Radiometry
+from knowlip.corpus.cogread import decode_cog
 from knowlip.scenes.geotiff import valid_mask
 
 FORMAT_VERSION = 1
@@ -156,20 +157,31 @@ class Corpus:
     def _raster(self, kind: str, tile_id: str) -> tuple[NDArray[Any], float | None]:
         name = f"{kind}/{self._scene_of[tile_id]}/{tile_id}.tif"
         try:
+            if (decoded := decode_cog(self.folder.read_bytes(name))) is not None:
+                return decoded
             if self.folder.is_local:
                 with rasterio.open(self.folder.path(name)) as dataset:
                     return dataset.read(), dataset.nodata
             with MemoryFile(self.folder.read_bytes(name)) as memory, memory.open() as dataset:
                 return dataset.read(), dataset.nodata
-        except (RasterioError, OSError) as error:
+        except (RasterioError, OSError, ValueError) as error:
             raise CorpusError(self.folder.path(name), f"cannot be read ({error})", "Build the corpus again") from error
 
     def pixels(self, tile_id: str) -> TilePixels:
         """A tile's pixels as backscatter in dB."""
-        raw, nodata = self._raster("tiles", tile_id)
+        raw, nodata = self.stored_pixels(tile_id)
         scene = self._scene_records[self._scene_of[tile_id]]
         db = np.where(valid_mask(raw, nodata), scene["radiometry"].to_db(raw), np.float32(np.nan))
         return TilePixels(db, scene["polarisations"], scene["radiometry"].calibrated, scene["anchor_db"])
+
+    def stored_pixels(self, tile_id: str) -> tuple[NDArray[Any], float | None]:
+        """A tile's pixels `(C, H, W)` as they are stored, and its no-data value."""
+        return self._raster("tiles", tile_id)
+
+    def calibration(self, tile_id: str) -> tuple[Radiometry, tuple[str, ...], NDArray[np.float32]]:
+        """What a tile's stored pixels mean: radiometry, polarisations and `TilePixels.anchor_db` of its scene."""
+        scene = self._scene_records[self._scene_of[tile_id]]
+        return scene["radiometry"], scene["polarisations"], scene["anchor_db"]
 
     @cached_property
     def _scene_of(self) -> dict[str, str]:

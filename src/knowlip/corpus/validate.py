@@ -1,34 +1,139 @@
-"""Check a corpus against its own records and against the standards it follows."""
+"""Check a corpus against its own records and against the standards it follows, by the standards' own readers."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import shapely
+from rasterio.io import MemoryFile
+from rio_cogeo.cogeo import cog_validate
 
+from knowlip.corpus.export.rows import tile_rows
 from knowlip.corpus.stac import geoproperties, stac_item
 from knowlip.corpus.store import Corpus
 
+Progress = Callable[[int, int, str], None]
 
-def validate(corpus: Corpus, progress: Callable[[int, int, str], None] = lambda done, total, name: None) -> list[str]:
-    """Problems found, one line each; none for a sound corpus."""
-    problems = []
-    rows = corpus.tiles_table.to_pylist()
-    for done, row in enumerate(rows, 1):
-        name = f"tiles/{row['knowlip:scene']}/{row['id']}.tif"
-        try:
-            if hashlib.sha256(corpus.folder.read_bytes(name)).hexdigest() != row["knowlip:sha256"]:
-                problems.append(f"{name}: content differs from its record")
-        except OSError:
-            problems.append(f"{name}: is missing")
-        try:
-            geoproperties(row)
-        except ValueError as error:
-            problems.append(f"{row['id']}: {error}")
-        stac_item(row).to_dict()
-        progress(done, len(rows), "")
-    return problems + _overlaps(corpus)
+
+def validate(corpus: Corpus, progress: Progress = lambda done, total, name: None) -> list[str]:
+    """Problems found, one line each; none for a sound corpus.
+
+    Every tile's file is checked against its SHA-256 and as a COG by rio-cogeo, every row for GeoProperties (present, or
+    null with a reason) and as a STAC item by pystac (against STAC's schema where `jsonschema` is installed);
+    `tiles.parquet` as GeoParquet, `croissant.json` by mlcroissant, the counts of `corpus.json` against the tables, and
+    that no footprint overlaps one of another split.
+    """
+    problems: list[str] = []
+    errors_of = _stac_schema()
+    total = corpus.tiles_table.num_rows
+    for done, row in enumerate(tile_rows(corpus, None), 1):
+        problems += _file(corpus, "tiles", row)
+        if row["knowlip:landcover"]:
+            problems += _file(corpus, "landcover", row)
+        problems += _row(row, errors_of)
+        progress(done, total, row["id"])
+    return [*problems, *_geoparquet(corpus), *_croissant(corpus), *_counts(corpus), *_overlaps(corpus)]
+
+
+def _file(corpus: Corpus, kind: str, row: dict[str, Any]) -> Iterator[str]:
+    name = f"{kind}/{row['knowlip:scene']}/{row['id']}.tif"
+    try:
+        data = corpus.folder.read_bytes(name)
+    except OSError:
+        yield f"{name}: is missing"
+        return
+    if kind == "tiles" and hashlib.sha256(data).hexdigest() != row["knowlip:sha256"]:
+        yield f"{name}: content differs from its record"
+        return
+    try:
+        with MemoryFile(data) as memory:
+            valid, errors, complaints = cog_validate(memory.name, strict=True, quiet=True)
+    except Exception as error:  # rio-cogeo and GDAL have many ways to say that a file is not theirs
+        yield f"{name}: is not a GeoTIFF ({error})"
+        return
+    if not valid:
+        yield f"{name}: is not a Cloud-Optimised GeoTIFF ({'; '.join([*errors, *complaints])})"
+
+
+def _stac_schema() -> Callable[[dict[str, Any]], list[str]]:
+    try:
+        from pystac.validation.local_validator import LocalValidator
+
+        schema = LocalValidator().item_validator("1.1.0")
+    except ImportError:
+        return lambda item: []
+    return lambda item: [str(e.message) for e in schema.iter_errors(item)]
+
+
+def _row(row: dict[str, Any], errors_of: Callable[[dict[str, Any]], list[str]]) -> Iterator[str]:
+    import pystac
+
+    try:
+        geoproperties(row)
+    except ValueError as error:
+        yield f"{row['id']}: {' '.join(str(error).split())}"
+    try:
+        item = json.loads(json.dumps(stac_item(row).to_dict(), allow_nan=False))
+        pystac.Item.from_dict(item)
+    except (ValueError, KeyError, TypeError, pystac.STACError) as error:
+        yield f"{row['id']}: is not a STAC item ({error})"
+        return
+    for message in errors_of(item):
+        yield f"{row['id']}: is not a valid STAC item ({message})"
+
+
+def _geoparquet(corpus: Corpus) -> Iterator[str]:
+    """GeoParquet 1.1: metadata that name the geometry column, and geometries of the kinds they list."""
+    import geopandas
+
+    data = pa.BufferReader(corpus.folder.read_bytes("tiles.parquet"))
+    try:
+        geo = json.loads(pq.read_metadata(data).metadata[b"geo"])
+        data.seek(0)
+        frame = geopandas.read_parquet(data, columns=["id", "geometry"])
+        kinds = set(geo["columns"][geo["primary_column"]]["geometry_types"])
+    except (KeyError, ValueError, TypeError) as error:
+        yield f"tiles.parquet: is not GeoParquet ({error})"
+        return
+    if found := set(frame.geometry.geom_type) - kinds:
+        yield f"tiles.parquet: has geometries that its metadata do not name ({', '.join(sorted(found))})"
+    for tile_id in frame["id"][~frame.geometry.is_valid]:
+        yield f"{tile_id}: has a footprint that is not valid"
+    for tile_id in frame["id"][frame["id"].duplicated()]:
+        yield f"{tile_id}: is there twice"
+
+
+def _croissant(corpus: Corpus) -> Iterator[str]:
+    import mlcroissant
+
+    try:
+        described = corpus.folder.read_json("croissant.json")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            issues = mlcroissant.Dataset(jsonld=described).metadata.ctx.issues
+    except (OSError, ValueError, mlcroissant.ValidationError) as error:
+        yield f"croissant.json: {' '.join(str(error).split())}"
+        return
+    yield from (f"croissant.json: {message}" for message in sorted(issues.errors))
+    digest = hashlib.sha256(corpus.folder.read_bytes("tiles.parquet")).hexdigest()
+    if digest not in {f.get("sha256") for f in described.get("distribution", ())}:
+        yield "croissant.json: describes another tiles.parquet"
+
+
+def _counts(corpus: Corpus) -> Iterator[str]:
+    counts = corpus.info["counts"]
+    splits = corpus.tiles["knowlip:split"]
+    found = {"tiles": len(splits), "scenes": len(corpus.scenes), "objects": len(corpus.table("objects"))}
+    found |= {f"{s}_tiles": int((splits == s).sum()) for s in ("train", "val", "test")}
+    for name, number in found.items():
+        if counts.get(name) != number:
+            yield f"corpus.json: counts {counts.get(name)} {name.replace('_', ' ')}, the tables have {number}"
 
 
 def _overlaps(corpus: Corpus) -> list[str]:
