@@ -19,6 +19,9 @@ from knowlip.core.errors import ConfigError, CorpusError
 from knowlip.corpus.store import DROPPED, Corpus
 from knowlip.model.embedder import Embedder
 
+# read when the library is first loaded; its notes on a table that does not exist yet are not for who searches
+os.environ.setdefault("LANCE_LOG", "error")
+
 INDEX_FOLDER, TABLE = "search", "tiles"
 _BATCH = 64
 _COLUMNS = [
@@ -114,8 +117,6 @@ def _row(tile: dict[str, Any], vector: np.ndarray, text: str) -> dict[str, Any]:
 
 
 def _connect(corpus: Corpus) -> Any:
-    # its notes on a table that does not exist yet are not for the person who searches
-    os.environ.setdefault("LANCE_LOG", "error")
     import lancedb
 
     return lancedb.connect(corpus.folder.path(INDEX_FOLDER))
