@@ -132,7 +132,10 @@ def write_truth(
         rows = [
             _object_row(f"{scene}-{k:04d}", world, k, offsets_xy_m[k], transform) for k in range(len(world.objects))
         ]
-        pq.write_table(pa.Table.from_pylist(rows, schema=_OBJECT_SCHEMA), temporary)
+        # through memory: a writer that fails on a full disk keeps its file open
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(rows, schema=_OBJECT_SCHEMA), sink)
+        temporary.write_bytes(sink.getvalue())
 
 
 def _object_row(
