@@ -19,8 +19,11 @@ from knowlip.model.knowlip import KnowLIP
 from knowlip.model.tokenizer import Tokenizer
 from knowlip.training.data import TileSource
 
-SlotKey = tuple[str, str, str]
-"""Schema, dimension and slot name: slots of one key share a vocabulary of values."""
+SlotKey = tuple[str, str, str, tuple[str, ...]]
+"""Schema, dimension, slot name, and the names of all slots of the sentence: slots of one key share their values.
+
+"No" is a density where a sentence says no more, and nonsense where it goes on to say in which part and how much.
+"""
 
 CANDIDATES = 12
 _ROWS = 256
@@ -45,7 +48,8 @@ class Suspect:
 
 def slot_key(row: dict[str, Any], slot: dict[str, Any]) -> SlotKey:
     """The vocabulary that a slot's values come from."""
-    return row["schema"], row["dimension"], slot["name"].rstrip("0123456789")
+    names = tuple(s["name"] for s in row["slots"])
+    return row["schema"], row["dimension"], slot["name"].rstrip("0123456789"), names
 
 
 def slot_values(rows: Sequence[dict[str, Any]]) -> dict[SlotKey, list[str]]:
