@@ -20,7 +20,7 @@ from knowlip.corpus.store import DROPPED, Corpus
 from knowlip.model.embedder import Embedder
 
 # read when the library is first loaded; its notes on a table that does not exist yet are not for who searches
-os.environ.setdefault("LANCE_LOG", "error")
+os.environ.setdefault("LANCEDB_LOG", "error")
 
 INDEX_FOLDER, TABLE = "search", "tiles"
 _BATCH = 64
