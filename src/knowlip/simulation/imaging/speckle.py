@@ -4,12 +4,14 @@ A field of given law and correlation is made from a smoothed Gaussian one by mat
 any, also fractional, number of looks.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special, stats
 
 _Z_MAX = 6.0
-_KNOTS = 2049
+_KNOTS, _COMPUTED = 1 << 15, 4097
 
 
 Taps = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -50,16 +52,20 @@ def smooth_gaussian(shape: tuple[int, int], std_px: float, rng: np.random.Genera
 
 def gamma_from_normal(normal: NDArray[np.float32], order: float) -> NDArray[np.float32]:
     """A gamma field of mean 1 and that order (variance 1/order) with the ranks of a standard normal field."""
+    index = (normal * np.float32((_KNOTS - 1) / (2 * _Z_MAX)) + np.float32(0.5 * (_KNOTS - 1) + 0.5)).astype(np.int32)
+    return np.take(_gamma_quantiles(order), index, mode="clip")
+
+
+@lru_cache(maxsize=8)
+def _gamma_quantiles(order: float) -> NDArray[np.float32]:
+    """Quantiles at the ranks of normal values from -6 to 6, finer than any image tells apart."""
     z = np.linspace(-_Z_MAX, _Z_MAX, _KNOTS)
+    coarse = np.linspace(-_Z_MAX, _Z_MAX, _COMPUTED)
     # the upper half through the survival function, where 1 - p would lose its digits
-    upper = stats.gamma.isf(special.ndtr(-np.abs(z)), order)
-    quantiles = (np.where(z > 0, upper, stats.gamma.ppf(special.ndtr(z), order)) / order).astype(np.float32)
-    steps = np.diff(quantiles)
-    position = (np.clip(normal, -_Z_MAX, 0.9999 * _Z_MAX) + np.float32(_Z_MAX)) * np.float32(
-        0.5 * (_KNOTS - 1) / _Z_MAX
-    )
-    base = position.astype(np.int32)
-    return np.asarray(quantiles[base] + (position - base) * steps[base], np.float32)
+    upper = stats.gamma.isf(special.ndtr(-np.abs(coarse)), order)
+    quantiles = np.where(coarse > 0, upper, stats.gamma.ppf(special.ndtr(coarse), order)) / order
+    # between computed ones the logarithm is all but straight
+    return np.exp(np.interp(z, coarse, np.log(np.maximum(quantiles, 1e-30)))).astype(np.float32)
 
 
 def speckle(shape: tuple[int, int], looks: float, taps: Taps, rng: np.random.Generator) -> NDArray[np.float32]:
