@@ -113,7 +113,7 @@ def image_world(
     fields: dict[str, ComplexField] = {}
     for (polarisation, field), rng in zip(power.items(), looks, strict=True):
         cross = polarisation[0] != polarisation[1]
-        field = _with_ghosts(field, sensor, look)
+        _add_ghosts(field, sensor, look)
         if several:
             sigma0[polarisation] = _multilooked(field, bright, cross, sensor, look, rng)
         else:
@@ -164,18 +164,19 @@ def _ghost_offsets_px(sensor: Sensor, look: Look) -> list[tuple[float, float]]:
     return [(off * x, off * y), (-off * x, -off * y)]
 
 
-def _with_ghosts(power: Field, sensor: Sensor, look: Look) -> Field:
-    """The power with its azimuth ambiguities, which show where land faces dark water."""
+def _add_ghosts(power: Field, sensor: Sensor, look: Look) -> None:
+    """Add the power's azimuth ambiguities, which show where land faces dark water, in place."""
     H, W = power.shape
-    out, level = power.copy(), np.float32(10 ** (sensor.ambiguity_db / 10))
+    level = np.float32(10 ** (sensor.ambiguity_db / 10))
+    ghosts = []
     for dx, dy in _ghost_offsets_px(sensor, look):
         c, r = round(dx), round(dy)
-        if abs(c) >= W or abs(r) >= H:
-            continue
-        to = (slice(max(0, r), H + min(0, r)), slice(max(0, c), W + min(0, c)))
-        of = (slice(max(0, -r), H + min(0, -r)), slice(max(0, -c), W + min(0, -c)))
-        out[to] += level * power[of]
-    return out
+        if abs(c) < W and abs(r) < H:
+            to = (slice(max(0, r), H + min(0, r)), slice(max(0, c), W + min(0, c)))
+            of = (slice(max(0, -r), H + min(0, -r)), slice(max(0, -c), W + min(0, -c)))
+            ghosts.append((to, level * power[of]))
+    for to, ghost in ghosts:
+        power[to] += ghost
 
 
 def _ghosts(targets: list[Scatterers], sensor: Sensor, look: Look) -> list[Scatterers]:

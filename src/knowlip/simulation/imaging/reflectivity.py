@@ -21,7 +21,7 @@ Field = NDArray[np.float32]
 # (benchmarks/realism.py).
 DIFFUSE_SHARE, DIFFUSE_SHARE_CROSS = 0.35, 0.6
 _URBAN = (Zone.RESIDENTIAL_DENSE, Zone.RESIDENTIAL_SPARSE, Zone.COMMERCIAL, Zone.INDUSTRIAL, Zone.PORT)
-_SAMPLE = 1000
+_SAMPLE = 500
 
 
 def ground_power(

@@ -98,9 +98,11 @@ def deposit(field: Field, col: NDArray[np.floating], row: NDArray[np.floating], 
         ci, ri, fc, fr, power = ci[inside], ri[inside], fc[inside], fr[inside], power[inside]
     at = ri * np.int32(W) + ci
     upper, lower = power * (1 - fr), power * fr
+    # one count over all four corners, since each costs a pass over the whole field
+    index = np.concatenate([at, at + 1, at + W, at + W + 1])
+    parts = np.concatenate([upper * (1 - fc), upper * fc, lower * (1 - fc), lower * fc])
     flat = field.reshape(-1)
-    for offset, part in ((0, upper * (1 - fc)), (1, upper * fc), (W, lower * (1 - fc)), (W + 1, lower * fc)):
-        flat[offset:] += np.bincount(at, part, flat.size - offset).astype(np.float32)
+    np.add(flat, np.bincount(index, parts, flat.size), out=flat, casting="same_kind")
 
 
 def slope_factor(terrain_m: Field, gsd_m: float, look: Look) -> Field | None:

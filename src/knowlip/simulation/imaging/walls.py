@@ -72,17 +72,18 @@ def cross_share(turned_deg: NDArray[np.floating], incidence_deg: float) -> NDArr
 class _Draws:
     """Log-normal factors of mean 1 from a pool drawn once, read from a random place: a city needs millions."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, walls: int) -> None:
         self._rng = rng
-        self._normal = rng.standard_normal(1 << 16, dtype=np.float32)
+        self._size = 1 << min(16, max(10, (4 * walls).bit_length()))
+        self._normal = rng.standard_normal(self._size, dtype=np.float32)
 
     def __call__(self, n: int, spread_db: float) -> Floats:
         s = np.float32(spread_db * np.log(10) / 10)
         pool = np.exp(s * self._normal - np.float32(0.5) * s * s)
-        start = int(self._rng.integers(1 << 16))
+        start = int(self._rng.integers(self._size))
         # a stride that shares no factor with the pool's length
-        stride = int(self._rng.integers(1 << 14)) * 2 + 1
-        return np.asarray(pool[(np.arange(n, dtype=np.int64) * stride + start) & 0xFFFF], np.float32)
+        stride = int(self._rng.integers(self._size // 4)) * 2 + 1
+        return np.asarray(pool[(np.arange(n, dtype=np.int64) * stride + start) & (self._size - 1)], np.float32)
 
 
 def _spread(whose: NDArray[np.intp], counts: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -121,7 +122,7 @@ def wall_scatterers(structures: Structures, look: Look, rng: np.random.Generator
     gain = np.where(boxes.kind == Kind.CONTAINERS, np.float32(_METAL_GAIN), np.float32(1))
     area = long * high * np.concatenate([gain, gain])
 
-    draws = _Draws(rng)
+    draws = _Draws(rng, long.size)
     step = (turned * np.float32(2) + np.float32(0.5)).astype(np.intp)
     law = dihedral_law(_TABLE_DEG, look.incidence_deg).astype(np.float32)[step]
     crossed = cross_share(_TABLE_DEG, look.incidence_deg).astype(np.float32)[step]
