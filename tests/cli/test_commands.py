@@ -188,8 +188,11 @@ def test_an_interrupted_simulation_ends_with_130_and_goes_on(tmp_path):
     assert files_of(out) == files_of(whole)
 
 
-def test_a_termination_ends_as_an_interrupt(scenes, tmp_path):
-    process = start("corpus", "build", scenes, "--out", tmp_path / "out", "--tile-size", "32", "-j", "1")
+def test_a_termination_ends_as_an_interrupt(tmp_path):
+    # enough tiles that the build cannot be over before it is terminated
+    large = tmp_path / "large.tif"
+    write_scene(large, as_db(ground_power((1600, 1600))), nodata=math.nan)
+    process = start("corpus", "build", large, "--out", tmp_path / "out", "--tile-size", "32", "-j", "1")
     end = time.monotonic() + 60
     while not (tmp_path / "out" / ".build").exists():
         assert time.monotonic() < end
