@@ -17,7 +17,8 @@ class GeoProperties(BaseModel):
     Attributes:
         crs: Authority code (`EPSG:32611`), null for a custom CRS.
         crs_wkt2: The CRS as WKT2:2019.
-        transform: Affine `(a, b, c, d, e, f)`: x = a col + b row + c, y = d col + e row + f, pixel corners.
+        transform: Affine `(a, b, c, d, e, f)`: x = a col + b row + c, y = d col + e row + f, pixel corners; without a
+            CRS, x and y are columns and rows of the chip.
         shape: `(rows, columns)`.
         bounds: `(left, bottom, right, top)` in CRS units.
         footprint_wkt: Outline in WGS 84 longitude and latitude, edges densified.
@@ -39,18 +40,18 @@ class GeoProperties(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     crs: str | None
-    crs_wkt2: str
+    crs_wkt2: str | None
     transform: tuple[float, float, float, float, float, float]
     shape: tuple[int, int]
     bounds: tuple[float, float, float, float]
-    footprint_wkt: str
-    bbox: tuple[float, float, float, float]
-    lon_deg: float = Field(ge=-180, le=180)
-    lat_deg: float = Field(ge=-90, le=90)
-    gsd_x_m: float = Field(gt=0)
-    gsd_y_m: float = Field(gt=0)
+    footprint_wkt: str | None
+    bbox: tuple[float, float, float, float] | None
+    lon_deg: float | None = Field(ge=-180, le=180)
+    lat_deg: float | None = Field(ge=-90, le=90)
+    gsd_x_m: float | None = Field(gt=0)
+    gsd_y_m: float | None = Field(gt=0)
     utm_zone: str | None
-    mgrs_square: str
+    mgrs_square: str | None
     acquired: datetime | None
     platform: str | None
     instrument_mode: str | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
@@ -66,20 +66,31 @@ class Acquisition(BaseModel):
     unknown: dict[str, str] = Field(default_factory=dict)
 
 
+class Recipe(Protocol):
+    """How a scene's raster is made of a product whose pixels lie on no map grid, or are no backscatter yet."""
+
+    def key(self) -> str:
+        """A text that differs where the raster would."""
+
+    def write(self, path: Path) -> None:
+        """Write the raster as a VRT of this path, with its parts beside it."""
+
+
 @dataclass(frozen=True)
 class Scene:
     """One opened acquisition. Pixels stay on disk; `knowlip.scenes.geotiff.read_window` reads them.
 
     Attributes:
         scene_id: Unique name, safe as a folder name.
-        path: The raster file.
-        geobox: Shape `(rows, columns)`, affine and CRS of the grid.
+        path: The raster file, or the product that `recipe` makes it of.
+        geobox: Shape `(rows, columns)`, affine and CRS of the grid; a chip without georeference has no CRS.
         polarisations: One label a band, in band order; `unknown` where the product does not say.
         dtype: NumPy name of the stored type.
         nodata: Stored value of absent pixels, NaN, or None.
         radiometry: What the stored values mean.
         acquisition: How it was taken.
         truth: Simulated scenes only.
+        recipe: How the raster is made, where `path` is a product that has none on this grid; None where `path` is it.
     """
 
     scene_id: str
@@ -91,6 +102,7 @@ class Scene:
     radiometry: Radiometry
     acquisition: Acquisition
     truth: Truth | None = None
+    recipe: Recipe | None = None
 
 
 def crs_of(box: GeoBox) -> CRS:

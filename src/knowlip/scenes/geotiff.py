@@ -30,6 +30,8 @@ from knowlip.scenes.sidecar import Declared, Sidecar, acquisition_from_names, po
 SUFFIXES = (".tif", ".tiff")
 MAX_BANDS = 4
 SAMPLE_PX = 1024
+MAX_SIDE_PX = 1 << 18
+"""No scene of any mission is wider; a header that says so is broken or meant to exhaust memory."""
 _COLOURS = {ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.palette}
 
 
@@ -60,9 +62,26 @@ def open_scene(path: Path, declared: Declared = Declared()) -> Scene:  # noqa: B
     Raises:
         SceneError: Not a raster, no CRS, a photograph, too many bands, complex pixels, or unknown radiometry.
     """
+    refuse_bad_name(path)
+    return open_described(path, read_sidecar(path), declared)
+
+
+def refuse_bad_name(path: Path) -> None:
+    """Refuse a name that cannot be written down.
+
+    Raises:
+        SceneError: It is not valid UTF-8.
+    """
     if _is_not_text(path):
         raise SceneError(path, "has a name that is not valid UTF-8", "Rename it")
-    sidecar = read_sidecar(path)
+
+
+def open_described(path: Path, sidecar: Sidecar, declared: Declared) -> Scene:
+    """Open a GeoTIFF about which something else tells what a sidecar would: the metadata of a product.
+
+    Raises:
+        SceneError: As `open_scene` does.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -87,7 +106,7 @@ def _why_unreadable(path: Path, error: Exception) -> str:
 def _scene_from(dataset: Any, path: Path, sidecar: Sidecar, declared: Declared) -> Scene:
     said = sidecar.acquisition or Acquisition()
     stated = declared.polarisations or said.polarisations
-    _refuse_what_is_not_sar(dataset, path, bool(stated))
+    refuse_what_is_not_sar(dataset, path, bool(stated))
     tags = {k: str(v) for k, v in dataset.tags().items()}
     geobox = GeoBox((dataset.height, dataset.width), dataset.transform, _crs_of(dataset, path, declared))
     polarisations = stated or polarisations_of(tuple(dataset.descriptions), tags, path.stem)
@@ -110,7 +129,7 @@ def _scene_from(dataset: Any, path: Path, sidecar: Sidecar, declared: Declared) 
         polarisations=polarisations,
         dtype=dataset.dtypes[0],
         nodata=nodata,
-        radiometry=declared.radiometry or sidecar.radiometry or _infer_radiometry(dataset, path, nodata),
+        radiometry=declared.radiometry or sidecar.radiometry or infer_radiometry(dataset, path, nodata),
         acquisition=_acquisition(path, tags, geobox, polarisations, said),
         truth=sidecar.truth,
     )
@@ -136,7 +155,17 @@ def _storable(nodata: float | None, dtype: np.dtype[Any]) -> float | None:
     return nodata if info.min <= nodata <= info.max and float(nodata).is_integer() else None
 
 
-def _refuse_what_is_not_sar(dataset: Any, path: Path, stated: bool) -> None:
+def refuse_what_is_not_sar(dataset: Any, path: Path, stated: bool) -> None:
+    """Refuse pictures, complex pixels, too many bands, and headers that no image has.
+
+    Args:
+        stated: Whether polarisations are stated, which overrules colours.
+
+    Raises:
+        SceneError: It is one of these.
+    """
+    if max(dataset.shape) > MAX_SIDE_PX:
+        raise SceneError(path, f"states {dataset.width} x {dataset.height} pixels", "Do not use this file")
     described = polarisations_of(tuple(dataset.descriptions), {}, "")
     if not stated and "unknown" in described and set(dataset.colorinterp) & _COLOURS:
         raise SceneError(
@@ -157,7 +186,9 @@ def _refuse_what_is_not_sar(dataset: Any, path: Path, stated: bool) -> None:
 def _crs_of(dataset: Any, path: Path, declared: Declared) -> Any:
     if dataset.transform.is_identity:
         raise SceneError(
-            path, "has no georeference", "Geocode it, or write its affine and CRS into the file (gdal_edit.py)"
+            path,
+            "has no georeference",
+            "Geocode it, write its affine and CRS into the file (gdal_edit.py), or take it as a chip with --chips",
         )
     if dataset.transform.determinant == 0:
         raise SceneError(
@@ -182,7 +213,12 @@ def _crs_of(dataset: Any, path: Path, declared: Declared) -> Any:
     return CRS.from_epsg(epsg) if epsg else crs
 
 
-def _infer_radiometry(dataset: Any, path: Path, nodata: float | None) -> Radiometry:
+def infer_radiometry(dataset: Any, path: Path, nodata: float | None) -> Radiometry:
+    """What stored values mean, as far as their type and a sample tell.
+
+    Raises:
+        SceneError: They do not tell.
+    """
     kind = np.dtype(dataset.dtypes[0]).kind
     if kind == "u":
         return Radiometry(

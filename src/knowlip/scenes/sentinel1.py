@@ -52,8 +52,13 @@ def from_product_name(text: str) -> dict[str, Any] | None:
         "look_side": "right",
     }
     if match["mission"] in RELATIVE_ORBIT_OFFSET:
-        fields["relative_orbit"] = (absolute_orbit - RELATIVE_ORBIT_OFFSET[match["mission"]]) % ORBITS_PER_CYCLE + 1
+        fields["relative_orbit"] = relative_orbit(match["mission"], absolute_orbit)
     return fields
+
+
+def relative_orbit(mission: str, absolute_orbit: int) -> int:
+    """The track of the repeat cycle that an orbit is on."""
+    return (absolute_orbit - RELATIVE_ORBIT_OFFSET[mission]) % ORBITS_PER_CYCLE + 1
 
 
 def orbit_state(acquired: datetime, lon_deg: float, lat_deg: float) -> str | None:

@@ -15,18 +15,26 @@ from knowlip.core.errors import SceneError
 from knowlip.core.radiometry import Radiometry
 from knowlip.core.scene import POLARISATIONS, Acquisition, Truth
 from knowlip.scenes import sentinel1
+from knowlip.scenes.heights import Terrain
 
 MAX_SIDECAR_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Declared:
-    """What the user says about scenes that do not say it themselves; it wins over everything found."""
+    """What the user says about scenes that do not say it themselves; it wins over everything found.
+
+    Attributes:
+        terrain: Elevation model for products that are geocoded here.
+        chips: Whether images without georeference are taken, as chips.
+    """
 
     radiometry: Radiometry | None = None
     polarisations: tuple[str, ...] | None = None
     crs: str | None = None
     nodata: float | None = None
+    terrain: Terrain | None = None
+    chips: bool = False
 
 
 @dataclass(frozen=True)
