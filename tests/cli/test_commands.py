@@ -224,7 +224,7 @@ def test_the_log_has_the_traceback_that_the_screen_has_not(knowlip, tmp_path, mo
     def fail(*_, **__):
         raise RuntimeError("a mistake of ours")
 
-    monkeypatch.setattr("knowlip.scenes.geotiff.find_rasters", fail)
+    monkeypatch.setattr("knowlip.scenes.products.find_scenes", fail)
     ran = knowlip("scenes", "info", "x.tif")
     assert ran.code == 1
     (log,) = tmp_path.rglob("knowlip.log")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 from fakes import grid_at
-from knowlip.corpus.geometry import ground_steps_m, locate
+from knowlip.core.geodesy import ground_steps_m
+from knowlip.corpus.geometry import locate
 from knowlip.scenes.geotiff import find_rasters, open_scene
 
 GEOD = pyproj.Geod(ellps="WGS84")

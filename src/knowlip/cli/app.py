@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -54,6 +55,8 @@ def main(args: list[str] | None = None) -> None:
     """Run the command; a person's mistake is one line and exit code 2, an interrupt exits with 130."""
     signal.signal(signal.SIGTERM, _terminate)
     _start_log()
+    # rasterio says so of every chip, and of every product in sensor geometry
+    warnings.filterwarnings("ignore", message="Dataset has no geotransform")
     try:
         code: Any = app(args, prog_name="knowlip", standalone_mode=False)
         if code == INTERRUPTED:

@@ -8,13 +8,17 @@ import typer
 
 from knowlip.cli.common import (
     AsJson,
+    Chips,
     CorpusArgument,
     Crs,
+    Dem,
+    DemHeight,
     Nodata,
     Out,
     Polarisations,
     Quiet,
     Radiometry,
+    Undulation,
     Workers,
     declared,
     processes,
@@ -24,6 +28,7 @@ from knowlip.cli.common import (
 from knowlip.core.progress import progress_bar
 
 if TYPE_CHECKING:
+    from knowlip.core.parallel import Engine
     from knowlip.corpus.splits import SplitSpec
 
 Seed = Annotated[int, typer.Option(min=0, help="Which places go to which split.")]
@@ -54,6 +59,13 @@ def build(
     polarisations: Polarisations = "",
     crs: Crs = "",
     nodata: Nodata = None,
+    chips: Chips = False,
+    dem: Dem = "",
+    dem_height: DemHeight = "",
+    undulation: Undulation = "",
+    geocoded: Annotated[
+        str, typer.Option(help="Folder that keeps the rasters made of products; dropped once cut without it.")
+    ] = "",
     seed: Seed = 0,
     workers: Workers = 0,
     engine: Annotated[str, typer.Option(help="local, or ray for the cluster at RAY_ADDRESS.")] = "local",
@@ -61,6 +73,8 @@ def build(
     quiet: Quiet = False,
 ) -> None:
     """Cut scenes into tiles with complete geographic properties, split by place."""
+    from pathlib import Path
+
     from pydantic import ValidationError
 
     from knowlip.core.errors import ConfigError
@@ -90,11 +104,11 @@ def build(
         ) from error
     if engine not in ("local", "ray"):
         raise ConfigError(f"--engine {engine}", "is not a place to compute", "Use local or ray")
-    said = declared(radiometry, polarisations, crs, nodata)
+    said = declared(radiometry, polarisations, crs, nodata, chips, dem, dem_height, undulation)
+    where: Engine = "ray" if engine == "ray" else "local"
+    kept = Path(geocoded) if geocoded else None
     with progress_bar("building", quiet) as progress:
-        result = build_corpus(
-            scenes, out, config, said, processes(workers), progress, "ray" if engine == "ray" else "local"
-        )
+        result = build_corpus(scenes, out, config, said, processes(workers), progress, where, kept)
     show_rejected(result.rejected)
     counts = result.corpus.info["counts"]
     state = " (was complete already)" if result.already_complete else ""
@@ -119,15 +133,19 @@ def info(corpus: CorpusArgument, as_json: AsJson = False) -> None:
 
     opened = open_corpus(corpus)
     tiles = opened.tiles
-    west, east = min(b["xmin"] for b in tiles["bbox"]), max(b["xmax"] for b in tiles["bbox"])
-    south, north = min(b["ymin"] for b in tiles["bbox"]), max(b["ymax"] for b in tiles["bbox"])
+    boxes = [b for b in tiles["bbox"] if b is not None]
+    edges = (
+        [min(b[k] for b in boxes) for k in ("xmin", "ymin")] + [max(b[k] for b in boxes) for k in ("xmax", "ymax")]
+        if boxes
+        else None
+    )
     facts = {
         "name": opened.info["name"],
         "counts": opened.info["counts"],
         "annotation": opened.info.get("annotation", {}).get("counts"),
         "rounds": opened.rounds(),
-        "bbox": [west, south, east, north],
-        "gsd_m": [float(tiles["gsd"].min()), float(tiles["gsd"].max())],
+        "bbox": edges,
+        "gsd_m": [float(tiles["gsd"].min()), float(tiles["gsd"].max())] if boxes else None,
         "platforms": tiles["platform"].fillna("unknown").value_counts().to_dict(),
         "countries": tiles["knowlip:country"].value_counts().to_dict(),
         "made_with": opened.info["made_with"],

@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from knowlip.cli.common import AsJson, Crs, Nodata, Polarisations, Quiet, Radiometry, declared, show
+from knowlip.cli.common import (
+    AsJson,
+    Chips,
+    Crs,
+    Dem,
+    DemHeight,
+    Nodata,
+    Polarisations,
+    Quiet,
+    Radiometry,
+    Undulation,
+    declared,
+    show,
+)
 
 if TYPE_CHECKING:
     from knowlip.scenes.catalog import Found
@@ -26,19 +39,22 @@ def info(
     polarisations: Polarisations = "",
     crs: Crs = "",
     nodata: Nodata = None,
+    chips: Chips = False,
+    dem: Dem = "",
+    dem_height: DemHeight = "",
+    undulation: Undulation = "",
     as_json: AsJson = False,
 ) -> None:
     """Show what is understood of a scene: grid, radiometry, acquisition, and what is unknown and why."""
     from pathlib import Path
 
     from knowlip.core.errors import SceneError
-    from knowlip.core.scene import crs_of
-    from knowlip.scenes.geotiff import find_rasters, open_scene
+    from knowlip.scenes.products import find_scenes, open_scene, reader_of
 
-    said = declared(radiometry, polarisations, crs, nodata)
+    said = declared(radiometry, polarisations, crs, nodata, chips, dem, dem_height, undulation)
     found: list[dict[str, Any]] = []
     failures: list[SceneError] = []
-    for raster in find_rasters(Path(path)):
+    for raster in find_scenes(Path(path), chips):
         try:
             scene = open_scene(raster, said)
         except SceneError as error:
@@ -48,7 +64,12 @@ def info(
         record = {
             "scene": scene.scene_id,
             "path": str(raster),
-            "crs": f"EPSG:{epsg}" if (epsg := crs_of(scene.geobox).to_epsg()) else "custom",
+            "format": reader.name
+            if (reader := reader_of(raster))
+            else "chip"
+            if scene.geobox.crs is None
+            else "GeoTIFF",
+            "crs": _crs(scene.geobox.crs),
             "shape": tuple(scene.geobox.shape),
             "resolution": (abs(scene.geobox.resolution.x), abs(scene.geobox.resolution.y)),
             "polarisations": scene.polarisations,
@@ -57,6 +78,7 @@ def info(
             "radiometry": scene.radiometry.model_dump(),
             "acquisition": known,
             "unknown": scene.acquisition.unknown,
+            "made": scene.recipe is not None,
         }
         found.append(record)
         if not as_json:
@@ -69,12 +91,20 @@ def info(
         typer.echo(f"rejected: {failure}", err=True)
 
 
+def _crs(crs: Any) -> str | None:
+    """A CRS as people write it; None for a chip, which has none."""
+    if crs is None:
+        return None
+    return f"EPSG:{epsg}" if (epsg := crs.to_epsg()) else "custom"
+
+
 def _lines(r: dict[str, Any]) -> str:
     radiometry = r["radiometry"]
     lines = [
         f"{r['scene']}",
+        f"  format         {r['format']}{', its raster is made when it is used' if r['made'] else ''}",
         f"  grid           {r['shape'][1]} x {r['shape'][0]} pixels of "
-        f"{r['resolution'][0]:g} x {r['resolution'][1]:g}, {r['crs']}",
+        f"{r['resolution'][0]:g} x {r['resolution'][1]:g}, {r['crs'] or 'without georeference'}",
         f"  bands          {', '.join(r['polarisations'])} as {r['dtype']}, no-data {r['nodata']}",
         f"  radiometry     {radiometry['convention']} {radiometry['quantity']} ({radiometry['source']})",
     ]

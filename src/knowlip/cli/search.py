@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -62,10 +62,12 @@ def search(
         with progress_bar("indexing", quiet) as progress:
             build_index(opened, embedder, progress)
     hits = run(opened, embedder, query, limit, where)
+
+    def where_is(hit: Any) -> str:
+        known = hit.lat_deg is not None and hit.lon_deg is not None
+        return f"{hit.lat_deg:9.4f} {hit.lon_deg:10.4f}" if known else f"{'no place':>20}"
+
     lines = []
     for rank, h in enumerate(hits, 1):
-        lines.append(
-            f"{rank:3}  {h.score:.3f}  {h.lat_deg:9.4f} {h.lon_deg:10.4f}  {h.place}\n"
-            f"     {h.tile_id}\n     {h.text[:150]}"
-        )
+        lines.append(f"{rank:3}  {h.score:.3f}  {where_is(h)}  {h.place}\n     {h.tile_id}\n     {h.text[:150]}")
     show({"query": query, "hits": [vars(h) for h in hits]}, as_json, "\n".join(lines) or "nothing found")

@@ -26,7 +26,7 @@ from knowlip.corpus.stac import scene_table, tile_schema
 from knowlip.corpus.store import FORMAT_VERSION, Corpus, open_corpus
 from knowlip.corpus.tiling import SceneJob, tile_scene
 from knowlip.knowledge import places
-from knowlip.scenes.geotiff import find_rasters, scene_id_of
+from knowlip.scenes.products import find_scenes, identity_of, scene_id_of
 from knowlip.scenes.sidecar import Declared, read_sidecar
 
 
@@ -63,6 +63,7 @@ def build_corpus(
     workers: int = 1,
     progress: Callable[[int, int, str], None] = lambda done, total, name: None,
     engine: Engine = "local",
+    rasters: Path | None = None,
 ) -> BuildResult:
     """Cut scenes into tiles, give every tile its GeoProperties, split by place, and write the corpus.
 
@@ -74,6 +75,7 @@ def build_corpus(
         declared: What the scenes do not say themselves.
         progress: Called with (scenes done, scenes in all, scene's name).
         engine: Where scenes are cut: processes of this machine, or a Ray cluster.
+        rasters: Folder that keeps the rasters made of products; None drops each when its tiles are cut.
 
     Raises:
         ConfigError: Ray is asked for and not there.
@@ -82,22 +84,22 @@ def build_corpus(
         OutputError: `out` cannot be written.
     """
     config, declared, folder = config or BuildConfig(), declared or Declared(), Folder(out)
-    rasters, rejected = _gather(inputs, folder)
+    paths, rejected = _gather(inputs, folder, declared.chips)
     lineage = {
         "config": config.model_dump(),
-        "declared": {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in vars(declared).items()},
-        "inputs": [_identity(p) for p in rasters],
+        "declared": _said(declared),
+        "inputs": [_identity(p, declared.chips) for p in paths],
     }
     fingerprint = hashlib.sha256(repr(lineage).encode()).hexdigest()
     if (finished := _begin(folder, fingerprint)) is not None:
         return BuildResult(finished, _read_rejected(folder), already_complete=True)
 
     parts: list[ScenePart] = []
-    jobs = [SceneJob(path, declared, folder, config.tiles, config.name) for path in rasters]
+    jobs = [SceneJob(path, declared, folder, config.tiles, config.name, rasters) for path in paths]
     try:
         for done, result in enumerate(map_items(tile_scene, jobs, workers, engine), 1):
             (parts if isinstance(result, ScenePart) else rejected).append(result)  # type: ignore[arg-type]
-            progress(done, len(jobs), rasters[done - 1].name)
+            progress(done, len(jobs), paths[done - 1].name)
     except BaseException:
         folder.sweep()
         raise
@@ -110,29 +112,37 @@ def build_corpus(
     return BuildResult(_finish(folder, config, fingerprint, lineage, parts, rejected), rejected)
 
 
-def _identity(path: Path) -> str:
+def _said(declared: Declared) -> dict[str, Any]:
+    """Declarations as `corpus.json` keeps them: an elevation model by its name, since its place is nobody else's."""
+    said = {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in vars(declared).items() if k != "terrain"}
+    if declared.terrain is not None:
+        said["terrain"] = {"name": declared.terrain.path.name, "identity": declared.terrain.identity()}
+    return said
+
+
+def _identity(path: Path, take_chips: bool) -> str:
     """Name, size and what the sidecar says of a scene: a change of one of them makes another corpus."""
     try:
         said = repr(read_sidecar(path))
     except SceneError as error:
         said = error.reason
-    return f"{path.name}:{path.stat().st_size}:{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+    return f"{identity_of(path, take_chips)}:{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
-def _gather(inputs: Sequence[str | Path], out: Folder) -> tuple[list[Path], list[Rejected]]:
+def _gather(inputs: Sequence[str | Path], out: Folder, take_chips: bool) -> tuple[list[Path], list[Rejected]]:
     """All rasters, each once, in an order that does not depend on the order of the inputs."""
     found: dict[Path, None] = {}
     rejected = []
     for given in inputs:
         try:
-            rasters = (p.resolve() for p in find_rasters(Path(given)))
+            rasters = (p.resolve() for p in find_scenes(Path(given), take_chips))
             # an --out below the scenes' folder holds tiles, not scenes
             found |= dict.fromkeys(p for p in rasters if not (out.is_local and p.is_relative_to(out.path())))
         except SceneError as error:
             rejected.append(Rejected(error.subject, error.reason, error.remedy))
     unique: dict[str, Path] = {}
     for path in sorted(found, key=lambda p: (p.stem, str(p))):
-        scene_id = scene_id_of(path)
+        scene_id = scene_id_of(path, take_chips)
         if scene_id in unique:
             rejected.append(Rejected(str(path), f"has the same name as {unique[scene_id]}", "Rename one of the two"))
         else:

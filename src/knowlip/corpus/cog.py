@@ -59,7 +59,7 @@ class CogLayout:
 
 
 def cog_layout(
-    shape: tuple[int, int, int], dtype: str, crs_wkt: str, nodata: float | None, descriptions: tuple[str, ...]
+    shape: tuple[int, int, int], dtype: str, crs_wkt: str | None, nodata: float | None, descriptions: tuple[str, ...]
 ) -> CogLayout:
     """Prepare the tiles of a scene.
 
@@ -72,7 +72,7 @@ def cog_layout(
 
 @lru_cache(maxsize=64)
 def _gdal_tags(
-    bands: int, dtype: str, crs_wkt: str, nodata: str, descriptions: tuple[str, ...]
+    bands: int, dtype: str, crs_wkt: str | None, nodata: str, descriptions: tuple[str, ...]
 ) -> tuple[tuple[int, Tag], ...]:
     # a NaN is no good key of a cache, its text is
     value = None if nodata == "None" else float(nodata)

@@ -7,25 +7,20 @@ Sources: PROJ (through pyproj) for coordinates and geodesics; GEOTRANS (through 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
-import pyproj
 import shapely
 import shapely.affinity
-from affine import Affine
 from mgrs import MGRS
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
+from knowlip.core.geodesy import GEOD, applied, to_lonlat, utm_zone
 from knowlip.core.scene import crs_of
 
 EDGE_POINTS = 9
 """Points along each edge of a footprint; a tile's edge is straight in its own CRS but not in longitude and latitude."""
-
-_GEOD = pyproj.Geod(ellps="WGS84")
 
 
 @dataclass(frozen=True)
@@ -47,27 +42,6 @@ class Located:
     gsd_y_m: float
     utm_zone: str | None
     mgrs_square: str
-
-
-@lru_cache(maxsize=64)
-def _to_wgs84(crs_wkt: str) -> Any:
-    return pyproj.Transformer.from_crs(pyproj.CRS.from_wkt(crs_wkt), "EPSG:4326", always_xy=True)
-
-
-def to_lonlat(
-    crs_wkt: str, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """CRS coordinates of any shape as WGS 84 longitude and latitude, infinite where the projection has no inverse."""
-    lon, lat = _to_wgs84(crs_wkt).transform(x, y)
-    with np.errstate(invalid="ignore"):
-        return (np.asarray(lon) + 180) % 360 - 180, np.asarray(lat)
-
-
-def applied(
-    a: Affine, col: NDArray[np.float64], row: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """An affine applied to coordinates of any shape: pixel coordinates to CRS units, or back with its inverse."""
-    return a.a * col + a.b * row + a.c, a.d * col + a.e * row + a.f
 
 
 def locate(geobox: GeoBox) -> Located:
@@ -100,8 +74,8 @@ def locate_tiles(geobox: GeoBox, corners: NDArray[np.float64], shape: tuple[int,
     lon, lat = to_lonlat(crs_of(geobox).to_wkt(), *applied(geobox.affine, col, row))
     if not (np.isfinite(lon).all() and (np.abs(lat) <= 90).all()):
         raise ValueError("lies outside the domain of its projection")
-    gsd_x = np.abs(_GEOD.inv(lon[:, -4], lat[:, -4], lon[:, -3], lat[:, -3])[2])
-    gsd_y = np.abs(_GEOD.inv(lon[:, -2], lat[:, -2], lon[:, -1], lat[:, -1])[2])
+    gsd_x = np.abs(GEOD.inv(lon[:, -4], lat[:, -4], lon[:, -3], lat[:, -3])[2])
+    gsd_y = np.abs(GEOD.inv(lon[:, -2], lat[:, -2], lon[:, -1], lat[:, -1])[2])
     ring_lon, ring_lat, centre_lon, centre_lat = lon[:, :-5], lat[:, :-5], lon[:, -5], lat[:, -5]
     # counterclockwise, RFC 7946 section 3.1.6
     plain = shapely.orient_polygons(shapely.polygons(np.stack([ring_lon, ring_lat], axis=-1)))
@@ -123,29 +97,11 @@ def locate_tiles(geobox: GeoBox, corners: NDArray[np.float64], shape: tuple[int,
                 lat_deg=float(centre_lat[i]),
                 gsd_x_m=float(gsd_x[i]),
                 gsd_y_m=float(gsd_y[i]),
-                utm_zone=_utm_zone(square, float(centre_lat[i])),
+                utm_zone=utm_zone(square, float(centre_lat[i])),
                 mgrs_square=square,
             )
         )
     return result
-
-
-def ground_steps_m(geobox: GeoBox) -> NDArray[np.float64]:
-    """East and north metres of one column step and one row step at a grid's middle, `[[east, north], [east, north]]`.
-
-    Rows of a grid follow its own north, which differs from true north by the meridians' convergence.
-    """
-    rows, cols = geobox.shape
-    col = cols / 2 + np.array([-0.5, 0.5, 0, 0])
-    row = rows / 2 + np.array([0, 0, -0.5, 0.5])
-    lon, lat = to_lonlat(crs_of(geobox).to_wkt(), *applied(geobox.affine, col, row))
-    azimuth, _, metres = _GEOD.inv(lon[::2], lat[::2], lon[1::2], lat[1::2])
-    return np.stack([metres * np.sin(np.radians(azimuth)), metres * np.cos(np.radians(azimuth))], axis=1)
-
-
-def _utm_zone(mgrs_square: str, lat_deg: float) -> str | None:
-    digits = "".join(c for c in mgrs_square if c.isdigit())
-    return f"{int(digits)}{'N' if lat_deg >= 0 else 'S'}" if digits else None
 
 
 def _footprint(
@@ -172,9 +128,3 @@ def _footprint(
     if around_pole:
         return halves, (-180.0, south, 180.0, north)
     return halves, ((west + 180) % 360 - 180, south, (east + 180) % 360 - 180, north)
-
-
-def utm_epsg(lon_deg: float, lat_deg: float) -> int | None:
-    """EPSG code of the UTM zone of a place, with the zones of Norway and Svalbard; None at the poles."""
-    zone = _utm_zone(MGRS().toMGRS(lat_deg, lon_deg, MGRSPrecision=0), lat_deg)
-    return None if zone is None else (32600 if zone.endswith("N") else 32700) + int(zone[:-1])

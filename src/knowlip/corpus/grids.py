@@ -20,8 +20,8 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from knowlip.core.errors import SceneError
+from knowlip.core.geodesy import applied, ground_steps_m, to_lonlat, utm_epsg
 from knowlip.core.scene import Scene, crs_of
-from knowlip.corpus.geometry import applied, ground_steps_m, to_lonlat, utm_epsg
 from knowlip.scenes.geotiff import read_window, valid_mask
 
 SIDE_STEP_PX = 16
@@ -186,6 +186,9 @@ def tile_grids(scene: Scene, spec: TileSpec) -> list[TileGrid]:
     Raises:
         SceneError: The scene is smaller than a tile, or the tile too large or too small in the scene's pixels.
     """
+    if scene.geobox.crs is None and (spec.resample_gsd_m is not None or spec.ground_size_m is not None):
+        reason = "is a chip without georeference, whose pixels have no size on the ground"
+        raise SceneError(scene.path, reason, "Build it without --resample-gsd and --ground-size")
     if spec.resample_gsd_m is not None:
         return _utm_grids(scene, spec, spec.resample_gsd_m)
     size, (rows, cols) = _side_px(scene, spec), scene.geobox.shape

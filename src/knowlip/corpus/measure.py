@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from knowlip.core.geodesy import along_look
 from knowlip.core.scene import Scene
-from knowlip.corpus.geometry import ground_steps_m
 
 LOOK_BLOCK_PX = 8
 LEVEL_SAMPLES = 1 << 14
@@ -78,10 +78,7 @@ def incidence_at(
     q = scene.acquisition
     if q.incidence_near_deg is None or q.incidence_far_deg is None or q.look_azimuth_deg is None:
         return None
-    # how far one column and one row lead along the look direction, over ground
-    azimuth = np.radians(q.look_azimuth_deg)
-    step_col, step_row = ground_steps_m(scene.geobox) @ (np.sin(azimuth), np.cos(azimuth))
-    rows, cols = scene.geobox.shape
-    along = [c * step_col + r * step_row for r in (0, rows) for c in (0, cols)]
-    share = (np.asarray(col) * step_col + np.asarray(row) * step_row - min(along)) / (max(along) - min(along))
+    if scene.geobox.crs is None:
+        return None
+    share = along_look(scene.geobox, q.look_azimuth_deg, row, col)
     return np.asarray(q.incidence_near_deg + share * (q.incidence_far_deg - q.incidence_near_deg))

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from knowlip.corpus.splits import Where
 from knowlip.knowledge import places
+from knowlip.scenes.chips import NO_PLACE
 
 NEAR_SPLIT = "lies within one tile of another split, so that it may be in neither"
 
@@ -17,12 +19,15 @@ _WHERE_COLUMNS = ["id", "knowlip:scene", "platform", "bbox", "knowlip:gsd_x_m", 
 _WHERE_COLUMNS += ["knowlip:country", "knowlip:nearest_city"]
 
 
-def where_of(tables: Iterable[pa.Table]) -> list[Where]:
-    """What a split needs of each row of tables like `tiles.parquet`."""
-    found = []
+def where_of(tables: Iterable[pa.Table]) -> list[Where | None]:
+    """What a split needs of each row of tables like `tiles.parquet`; None for a row that has no place."""
+    found: list[Where | None] = []
     for table in tables:
         for row in table.select(_WHERE_COLUMNS).to_pylist():
             box, (rows, cols) = row["bbox"], row["proj:shape"]
+            if box is None:
+                found.append(None)
+                continue
             east = box["xmax"] if box["xmax"] >= box["xmin"] else box["xmax"] + 360
             size_km = max(row["knowlip:gsd_x_m"] * cols, row["knowlip:gsd_y_m"] * rows) / 1000
             bbox = (box["xmin"], box["ymin"], east, box["ymax"])
@@ -32,14 +37,17 @@ def where_of(tables: Iterable[pa.Table]) -> list[Where]:
 
 
 def with_places(table: pa.Table) -> pa.Table:
-    """Fill in country, first-level division and nearest city."""
-    centre = table["proj:centroid"].combine_chunks()
-    found = places.nearest_places(centre.field("lon").to_numpy(), centre.field("lat").to_numpy())
+    """Fill in country, first-level division and nearest city of the rows that have a place."""
+    centres = table["proj:centroid"].to_pylist()
+    placed = [i for i, c in enumerate(centres) if c is not None]
+    lon, lat = (np.array([centres[i][k] for i in placed], np.float64) for k in ("lon", "lat"))
+    at = dict(zip(placed, places.nearest_places(lon, lat) if placed else (), strict=True))
+    found = [at.get(i) for i in range(len(centres))]
     columns: dict[str, list[Any]] = {
-        "country": [p.country for p in found],
-        "admin1": [p.admin1 for p in found],
-        "nearest_city": [p.city for p in found],
-        "nearest_city_km": [round(p.distance_km, 3) for p in found],
+        "country": [p and p.country for p in found],
+        "admin1": [p and p.admin1 for p in found],
+        "nearest_city": [p and p.city for p in found],
+        "nearest_city_km": [p and round(p.distance_km, 3) for p in found],
     }
     return _filled(table, columns, {"admin1": f"{places.source()} names no first-level division here"})
 
@@ -54,6 +62,8 @@ def _filled(table: pa.Table, columns: dict[str, list[Any]], reasons: dict[str, s
     unknown = [json.loads(text) for text in table["knowlip:unknown"].to_pylist()]
     for name, values in columns.items():
         for value, why in zip(values, unknown, strict=True):
+            if why.get(name) == NO_PLACE:
+                continue
             why.pop(name, None)
             if value is None:
                 why[name] = reasons[name]

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj.enums import WktVersion
 
 from knowlip.core.errors import SceneError
+from knowlip.core.geodesy import applied
 from knowlip.core.geoproperties import GeoProperties
-from knowlip.core.scene import crs_of
-from knowlip.corpus.geometry import applied, locate_tiles
+from knowlip.corpus.geometry import locate_tiles
 from knowlip.corpus.grids import TileGrid
 from knowlip.corpus.measure import incidence_at
 from knowlip.corpus.records import PENDING, TileRecord
+from knowlip.scenes.chips import NO_PLACE
 
 _FROM_ACQUISITION = (
     "acquired",
@@ -29,6 +31,7 @@ _FROM_ACQUISITION = (
     "look_side",
     "look_azimuth_deg",
 )
+_PLACED = ("footprint_wkt", "bbox", "lon_deg", "lat_deg", "gsd_x_m", "gsd_y_m", "utm_zone", "mgrs_square")
 _UNTOLD = "the scene's metadata do not tell"
 
 
@@ -56,10 +59,7 @@ def tile_records(grid: TileGrid, cut: list[CutTile]) -> list[TileRecord]:
         SceneError: A tile lies outside the domain of its projection.
     """
     corners = grid.corners[[t.index for t in cut]].reshape(-1, 2).astype(float)
-    try:
-        located = locate_tiles(grid.box, corners, (grid.size, grid.size))
-    except ValueError as error:
-        raise SceneError(grid.scene.path, str(error), "Check its CRS and affine") from error
+    located = _located(grid, corners)
     incidence = incidence_at(grid.scene, *grid.in_scene(*(corners + grid.size / 2).T))
     common = _common(grid)
     a = grid.box.affine
@@ -70,19 +70,12 @@ def tile_records(grid: TileGrid, cut: list[CutTile]) -> list[TileRecord]:
         unknown = dict(common["unknown"])
         if tile.equivalent_looks is None:
             unknown["equivalent_looks"] = "too few valid uniform blocks to measure"
-        if at.utm_zone is None:
+        if grid.box.crs is not None and at["utm_zone"] is None:
             unknown["utm_zone"] = "polar, outside the UTM zones"
         own = {
             "transform": (a.a, a.b, c, a.d, a.e, f),
             "bounds": _bounds(grid, row, col),
-            "footprint_wkt": at.footprint.wkt,
-            "bbox": at.bbox,
-            "lon_deg": at.lon_deg,
-            "lat_deg": at.lat_deg,
-            "gsd_x_m": at.gsd_x_m,
-            "gsd_y_m": at.gsd_y_m,
-            "utm_zone": at.utm_zone,
-            "mgrs_square": at.mgrs_square,
+            **at,
             "incidence_deg": None if incidence is None else float(incidence[i]),
             "valid_share": tile.valid_share,
             "equivalent_looks": tile.equivalent_looks,
@@ -105,6 +98,17 @@ def tile_records(grid: TileGrid, cut: list[CutTile]) -> list[TileRecord]:
     return records
 
 
+def _located(grid: TileGrid, corners: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Where tiles lie, as fields of `GeoProperties`; all null for a chip, which has no place."""
+    if grid.box.crs is None:
+        return [dict.fromkeys(_PLACED)] * len(corners)
+    try:
+        found = locate_tiles(grid.box, corners, (grid.size, grid.size))
+    except ValueError as error:
+        raise SceneError(grid.scene.path, str(error), "Check its CRS and affine") from error
+    return [{"footprint_wkt": at.footprint.wkt} | {n: getattr(at, n) for n in _PLACED[1:]} for at in found]
+
+
 def _bounds(grid: TileGrid, row: int, col: int) -> tuple[float, float, float, float]:
     across, down = np.array([0, 0, grid.size, grid.size]) + col, np.array([0, grid.size, 0, grid.size]) + row
     x, y = applied(grid.box.affine, across.astype(float), down.astype(float))
@@ -116,10 +120,15 @@ def _common(grid: TileGrid) -> dict[str, Any]:
     acquisition, radiometry = grid.scene.acquisition, grid.scene.radiometry
     unknown = {f: acquisition.unknown.get(f, _UNTOLD) for f in _FROM_ACQUISITION if getattr(acquisition, f) is None}
     unknown |= dict.fromkeys(("country", "admin1", "nearest_city", "nearest_city_km", "split"), PENDING)
+    if grid.box.crs is None:
+        unknown |= dict.fromkeys(
+            (*_PLACED, "crs_wkt2", "country", "admin1", "nearest_city", "nearest_city_km", "split"), NO_PLACE
+        )
     if incidence_at(grid.scene, 0.0, 0.0) is None:
         unknown["incidence_deg"] = acquisition.unknown.get("incidence_near_deg", _UNTOLD)
     if authority_of(grid.box) is None:
-        unknown["crs"] = "a custom CRS without an authority code; see crs_wkt2"
+        custom = "a custom CRS without an authority code; see crs_wkt2"
+        unknown["crs"] = custom if grid.box.crs is not None else NO_PLACE
     return {
         "crs": authority_of(grid.box),
         "crs_wkt2": wkt2_of(grid.box),
@@ -138,10 +147,10 @@ def _common(grid: TileGrid) -> dict[str, Any]:
 
 def authority_of(box: GeoBox) -> str | None:
     """The authority code of a grid's CRS, None where it has none."""
-    epsg = crs_of(box).epsg
+    epsg = box.crs.epsg if box.crs is not None else None
     return f"EPSG:{epsg}" if epsg else None
 
 
-def wkt2_of(box: GeoBox) -> str:
-    """A grid's CRS as WKT2:2019."""
-    return crs_of(box).to_wkt(version=WktVersion.WKT2_2019)
+def wkt2_of(box: GeoBox) -> str | None:
+    """A grid's CRS as WKT2:2019, None where it has none."""
+    return box.crs.to_wkt(version=WktVersion.WKT2_2019) if box.crs is not None else None

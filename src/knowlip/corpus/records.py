@@ -23,7 +23,7 @@ class SceneRecord(BaseModel):
     scene_id: str
     source: str
     crs: str | None
-    crs_wkt2: str
+    crs_wkt2: str | None
     transform: tuple[float, float, float, float, float, float]
     shape: tuple[int, int]
     dtype: str

@@ -49,14 +49,19 @@ class Where:
     city: str = ""
 
 
-def split_by_place(tiles: Sequence[Where], spec: SplitSpec) -> list[str | None]:
-    """A split for each tile; None for tiles too close to another split to be used in either.
+def split_by_place(tiles: Sequence[Where | None], spec: SplitSpec) -> list[str | None]:
+    """A split for each tile; None for one too close to another split to be used in either, or without a place.
 
     Scenes that lie within one tile of each other form an area. An area no wider than a block is one place; a wider one
     is cut into blocks, and tiles within one tile's width of a block of another split are left out. With fewer than five
     places in a platform, blocks are halved until there are five or a block would be under six tiles wide. By city, all
     tiles nearest to a city are one place, and those within one tile of another split are left out alike.
     """
+    splits = iter(_split([t for t in tiles if t is not None], spec))
+    return [None if t is None else next(splits) for t in tiles]
+
+
+def _split(tiles: Sequence[Where], spec: SplitSpec) -> list[str | None]:
     if not tiles:
         return []
     boxes = _continuous(np.array([t.bbox for t in tiles]))

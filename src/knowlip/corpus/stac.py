@@ -66,12 +66,12 @@ COLUMN = {f: _PLAIN.get(f, f"knowlip:{f}") for f in GeoProperties.model_fields i
 def tile_row(tile: TileRecord, collection: str) -> dict[str, Any]:
     """A row of `tiles.parquet`."""
     p = tile.properties
-    west, south, east, north = p.bbox
+    gsd = max(p.gsd_x_m, p.gsd_y_m) if p.gsd_x_m and p.gsd_y_m else None
     band = {
         "data_type": tile.dtype,
         "nodata": tile.nodata,
         "unit": p.unit,
-        "spatial_resolution": max(p.gsd_x_m, p.gsd_y_m),
+        "spatial_resolution": gsd,
         "sampling": "area",
     }
     asset = {
@@ -85,16 +85,16 @@ def tile_row(tile: TileRecord, collection: str) -> dict[str, Any]:
         "stac_version": "1.1.0",
         "id": tile.tile_id,
         "collection": collection,
-        "geometry": shapely.to_wkb(shapely.from_wkt(p.footprint_wkt)),
-        "bbox": {"xmin": west, "ymin": south, "xmax": east, "ymax": north},
+        "geometry": shapely.to_wkb(shapely.from_wkt(p.footprint_wkt)) if p.footprint_wkt else None,
+        "bbox": dict(zip(("xmin", "ymin", "xmax", "ymax"), p.bbox, strict=True)) if p.bbox else None,
         "links": [],
         "assets": {"data": asset},
-        "gsd": max(p.gsd_x_m, p.gsd_y_m),
+        "gsd": gsd,
         **{column: getattr(p, field) for field, column in COLUMN.items()},
-        "proj:centroid": {"lat": p.lat_deg, "lon": p.lon_deg},
+        "proj:centroid": {"lat": p.lat_deg, "lon": p.lon_deg} if p.lat_deg is not None else None,
         "mgrs:utm_zone": int(p.utm_zone[:-1]) if p.utm_zone else None,
-        "mgrs:latitude_band": p.mgrs_square[-3] if p.utm_zone else None,
-        "mgrs:grid_square": p.mgrs_square[-2:],
+        "mgrs:latitude_band": p.mgrs_square[-3] if p.utm_zone and p.mgrs_square else None,
+        "mgrs:grid_square": p.mgrs_square[-2:] if p.mgrs_square else None,
         "knowlip:mgrs_square": p.mgrs_square,
         "knowlip:gsd_x_m": p.gsd_x_m,
         "knowlip:gsd_y_m": p.gsd_y_m,
@@ -187,15 +187,15 @@ def tile_table(tiles: list[TileRecord], collection: str) -> pa.Table:
 
 def geoproperties(row: dict[str, Any]) -> GeoProperties:
     """The GeoProperties of a row of `tiles.parquet`."""
-    box = row["bbox"]
+    box, centre = row["bbox"], row["proj:centroid"] or {}
     fields = {field: row[column] for field, column in COLUMN.items()}
     return GeoProperties.model_validate(
         fields
         | {
-            "footprint_wkt": shapely.from_wkb(row["geometry"]).wkt,
-            "bbox": (box["xmin"], box["ymin"], box["xmax"], box["ymax"]),
-            "lon_deg": row["proj:centroid"]["lon"],
-            "lat_deg": row["proj:centroid"]["lat"],
+            "footprint_wkt": shapely.from_wkb(row["geometry"]).wkt if row["geometry"] else None,
+            "bbox": (box["xmin"], box["ymin"], box["xmax"], box["ymax"]) if box else None,
+            "lon_deg": centre.get("lon"),
+            "lat_deg": centre.get("lat"),
             "gsd_x_m": row["knowlip:gsd_x_m"],
             "gsd_y_m": row["knowlip:gsd_y_m"],
             "mgrs_square": row["knowlip:mgrs_square"],
@@ -222,8 +222,8 @@ def stac_item(row: dict[str, Any], base: str = "") -> pystac.Item:
         }
     item = pystac.Item(
         id=row["id"],
-        geometry=json.loads(shapely.to_geojson(shapely.from_wkb(row["geometry"]))),
-        bbox=[box["xmin"], box["ymin"], box["xmax"], box["ymax"]],
+        geometry=json.loads(shapely.to_geojson(shapely.from_wkb(row["geometry"]))) if row["geometry"] else None,
+        bbox=[box["xmin"], box["ymin"], box["xmax"], box["ymax"]] if box else None,
         datetime=at,
         properties=properties,
         stac_extensions=list(row["stac_extensions"]),

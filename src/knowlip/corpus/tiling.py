@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
+from platformdirs import user_cache_dir
+from rasterio.errors import NotGeoreferencedWarning
 
 from knowlip.core.errors import KnowlipError, SceneError
 from knowlip.core.folder import Folder
-from knowlip.core.scene import Scene, crs_of
+from knowlip.core.scene import Scene
 from knowlip.corpus.cog import CogLayout, cog_layout, encode_cog
 from knowlip.corpus.grids import TileGrid, TileSpec, tile_grids
 from knowlip.corpus.measure import equivalent_looks, sample_step
@@ -23,7 +26,9 @@ from knowlip.corpus.properties import CutTile, authority_of, tile_records, wkt2_
 from knowlip.corpus.records import Rejected, ScenePart, SceneRecord, TileRecord
 from knowlip.corpus.store import DB_PERCENTILES
 from knowlip.corpus.truth import TruthReader, objects_by_tile
-from knowlip.scenes.geotiff import open_scene, valid_mask
+from knowlip.scenes.geotiff import valid_mask
+from knowlip.scenes.prepare import forget, prepared
+from knowlip.scenes.products import open_scene
 from knowlip.scenes.sidecar import Declared
 
 GDAL_CACHE_MB = 128
@@ -36,6 +41,8 @@ class SceneJob:
 
     Attributes:
         collection: Name of the corpus.
+        rasters: Where rasters that are made of products are kept; None makes them in a temporary folder of this user's,
+            from which they go when their tiles are cut.
     """
 
     path: Path
@@ -43,6 +50,7 @@ class SceneJob:
     out: Folder
     spec: TileSpec
     collection: str
+    rasters: Path | None = None
 
 
 @dataclass
@@ -61,13 +69,30 @@ def tile_scene(job: SceneJob) -> ScenePart | Rejected:
     Tiles lie on a grid without overlap, centred in the scene so that what is left over falls evenly on all edges; or,
     resampled, on the lattices of UTM zones.
     """
+    with warnings.catch_warnings():
+        # a chip has none, and that is no surprise
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return _tiled(job)
+
+
+def _tiled(job: SceneJob) -> ScenePart | Rejected:
+    folder = job.rasters or Path(user_cache_dir("knowlip"), "rasters")
+    scene = made = None
+    result: ScenePart | Rejected
     try:
         scene = open_scene(job.path, job.declared)
         if (part := finished_part(job.out, scene.scene_id)) is not None:
             return part
-        return _cut_scene(scene, job)
+        made = prepared(scene, folder)
+        result = _cut_scene(made, job)
     except SceneError as error:
-        return Rejected(error.subject, error.reason, error.remedy)
+        # a person knows the product, not the raster that was made of it
+        subject = error.subject.replace(str(made.path), str(job.path)) if made else error.subject
+        result = Rejected(subject, error.reason, error.remedy)
+    if scene is not None and job.rasters is None:
+        # a build that is interrupted does not come here, and finds the raster again
+        forget(scene, folder)
+    return result
 
 
 def _cut_scene(scene: Scene, job: SceneJob) -> ScenePart:
@@ -90,13 +115,13 @@ def _cut_scene(scene: Scene, job: SceneJob) -> ScenePart:
         job.out.remove(f"tiles/{scene.scene_id}")
         job.out.remove(f"landcover/{scene.scene_id}")
         raise
-    return write_part(job.out, _scene_record(scene, cut), cut.tiles, cut.objects, job.collection)
+    return write_part(job.out, _scene_record(scene, job.path.name, cut), cut.tiles, cut.objects, job.collection)
 
 
 def _cut_grid(grid: TileGrid, dataset: Any, truth: TruthReader, job: SceneJob, cut: _Cut) -> None:
     """Cut the tiles of one grid, strip by strip, so that a strip is all that is in memory."""
     scene, size = grid.scene, grid.size
-    wkt = crs_of(grid.box).to_wkt()
+    wkt = grid.box.crs.to_wkt() if grid.box.crs is not None else None
     layout = cog_layout((dataset.count, size, size), grid.dtype, wkt, grid.nodata, scene.polarisations)
     cover_layout = cog_layout((1, size, size), "uint8", wkt, 0, ("landcover",))
     objects = objects_by_tile(truth.objects, grid)
@@ -144,12 +169,12 @@ def _levels_db(scene: Scene, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> 
     return some.reshape(len(some), -1)
 
 
-def _scene_record(scene: Scene, cut: _Cut) -> SceneRecord:
+def _scene_record(scene: Scene, source: str, cut: _Cut) -> SceneRecord:
     a = scene.geobox.affine
     levels_db = np.concatenate(cut.levels_db, axis=1)
     return SceneRecord(
         scene_id=scene.scene_id,
-        source=scene.path.name,
+        source=source,
         crs=authority_of(scene.geobox),
         crs_wkt2=wkt2_of(scene.geobox),
         transform=(a.a, a.b, a.c, a.d, a.e, a.f),

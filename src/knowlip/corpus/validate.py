@@ -101,6 +101,8 @@ def _geoparquet(corpus: Corpus) -> Iterator[str]:
     except (KeyError, ValueError, TypeError) as error:
         yield f"tiles.parquet: is not GeoParquet ({error})"
         return
+    # a chip has no geometry
+    frame = frame[frame.geometry.notna()]
     if found := set(frame.geometry.geom_type) - kinds:
         yield f"tiles.parquet: has geometries that its metadata do not name ({', '.join(sorted(found))})"
     for tile_id in frame["id"][~frame.geometry.is_valid]:

@@ -13,9 +13,9 @@ import pyarrow as pa
 from knowlip import __version__
 from knowlip.core.errors import ConfigError, CorpusError
 from knowlip.core.folder import Folder
+from knowlip.core.geodesy import to_lonlat
 from knowlip.core.parallel import map_items
 from knowlip.core.statements import Fact, Statement
-from knowlip.corpus.geometry import to_lonlat
 from knowlip.corpus.stac import geoproperties
 from knowlip.corpus.store import ORIGINAL, STATEMENT_SCHEMA, Corpus, open_corpus
 from knowlip.hcot import cover
@@ -139,16 +139,23 @@ def _surroundings(corpus: Corpus, scenes: Sequence[str], sources: Sequence[str])
     """Ask every source once for all tiles of the scenes still to do."""
     if not scenes:
         return {}
+    named = {"places": places.source(), "coast": coast.source(), "airports": airports.source()}
+    asked = {s: named[s] for s in sources}
     frame = corpus.tiles[corpus.tiles["knowlip:scene"].isin(scenes)]
+    placed = frame["proj:centroid"].notna()
+    result: dict[str, dict[str, Surroundings]] = {s: {} for s in scenes}
+    for tile_id, scene in frame["knowlip:scene"][~placed].items():
+        # a chip lies nowhere, so nothing is known about its place
+        result[scene][str(tile_id)] = Surroundings()
+    frame = frame[placed]
+    if frame.empty:
+        return result
     lon = np.array([c["lon"] for c in frame["proj:centroid"]])
     lat = np.array([c["lat"] for c in frame["proj:centroid"]])
     towns = places.largest_within(lon, lat, TOWN_REACH_KM) if "places" in sources else [None] * len(frame)
     people = places.people_per_km2(lon, lat, PEOPLE_REACH_KM).tolist() if "places" in sources else [None] * len(frame)
     fields = airports.nearest_airports(lon, lat) if "airports" in sources else [None] * len(frame)
     sea = ~coast.on_land(*_grid_points(frame)) if "coast" in sources else [None] * len(frame)
-    named = {"places": places.source(), "coast": coast.source(), "airports": airports.source()}
-    asked = {s: named[s] for s in sources}
-    result: dict[str, dict[str, Surroundings]] = {s: {} for s in scenes}
     simulated = corpus.scenes["simulated"]
     for tile_id, scene, town, density, airport, grid in zip(
         frame.index, frame["knowlip:scene"], towns, people, fields, sea, strict=True

@@ -92,6 +92,12 @@ class TileView:
     surroundings: Surroundings
     scene: cover.SceneLevel
 
+    @property
+    def gsd_m(self) -> float | None:
+        """Ground sample distance, None for a chip, whose pixels have no size on the ground."""
+        x, y = self.properties.gsd_x_m, self.properties.gsd_y_m
+        return None if x is None or y is None else (x + y) / 2
+
     @cached_property
     def cover(self) -> cover.CoverMap:
         """Land cover measured from backscatter and texture."""
@@ -100,5 +106,6 @@ class TileView:
     @cached_property
     def detections(self) -> tuple[TargetObject, ...]:
         """Bright targets on water."""
-        gsd_m = (self.properties.gsd_x_m + self.properties.gsd_y_m) / 2
-        return targets.detect_ships(self.pixels, self.cover, gsd_m)
+        if self.gsd_m is None:
+            return ()
+        return targets.detect_ships(self.pixels, self.cover, self.gsd_m)

@@ -52,8 +52,8 @@ class Hit:
     tile_id: str
     score: float
     similarity: float
-    lon_deg: float
-    lat_deg: float
+    lon_deg: float | None
+    lat_deg: float | None
     place: str
     acquired: str | None
     text: str
@@ -100,14 +100,15 @@ def _row(tile: dict[str, Any], vector: np.ndarray, text: str) -> dict[str, Any]:
     parts = [tile["knowlip:nearest_city"], tile["knowlip:admin1"], tile["knowlip:country"]]
     place = ", ".join(str(p) for p in parts if p)
     at = tile["datetime"]
+    centre = tile["proj:centroid"] or {"lon": float("nan"), "lat": float("nan")}
     return {
         "tile_id": tile["id"],
         "vector": vector,
         "place": place,
         "text": text,
         "words": f"{place}. {text}",
-        "lon_deg": tile["proj:centroid"]["lon"],
-        "lat_deg": tile["proj:centroid"]["lat"],
+        "lon_deg": centre["lon"],
+        "lat_deg": centre["lat"],
         "platform": tile["platform"],
         "split": tile["knowlip:split"],
         "country": tile["knowlip:country"],
@@ -194,13 +195,18 @@ def search(corpus: Corpus, embedder: Embedder, text: str, limit: int = 5, where:
     return [_hit(found[t], score[t], cosine[t]) for t in best]
 
 
+def _known(degrees: float | None) -> float | None:
+    """None for a chip, which lies nowhere."""
+    return None if degrees is None or degrees != degrees else degrees
+
+
 def _hit(row: dict[str, Any], score: float, similarity: float) -> Hit:
     return Hit(
         tile_id=row["tile_id"],
         score=round(score, 4),
         similarity=round(similarity, 4),
-        lon_deg=row["lon_deg"],
-        lat_deg=row["lat_deg"],
+        lon_deg=_known(row["lon_deg"]),
+        lat_deg=_known(row["lat_deg"]),
         place=row["place"],
         acquired=row["acquired"],
         text=row["text"],

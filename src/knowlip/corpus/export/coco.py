@@ -82,8 +82,8 @@ def _image(row: dict[str, Any], image_id: int) -> dict[str, Any]:
         "height": rows,
         "date_captured": None if moment is None else moment.isoformat(),
         "tile_id": row["id"],
-        "lon_deg": row["proj:centroid"]["lon"],
-        "lat_deg": row["proj:centroid"]["lat"],
+        "lon_deg": (row["proj:centroid"] or {}).get("lon"),
+        "lat_deg": (row["proj:centroid"] or {}).get("lat"),
         "gsd_m": row["gsd"],
     }
 

@@ -16,8 +16,8 @@ import pyogrio
 import shapely
 from affine import Affine
 
+from knowlip.core.geodesy import applied, to_lonlat
 from knowlip.corpus.export.rows import href, objects_by_tile, statements_by_tile, tile_rows
-from knowlip.corpus.geometry import applied, to_lonlat
 from knowlip.corpus.stac import COLUMN
 from knowlip.corpus.store import Corpus
 
@@ -57,7 +57,7 @@ def _tile(row: dict[str, Any], path: str) -> dict[str, Any]:
         "mgrs_square": row["knowlip:mgrs_square"],
         "unknown": json.dumps(json.loads(row["knowlip:unknown"]), ensure_ascii=False),
         "file": path,
-        "geometry": shapely.from_wkb(row["geometry"]),
+        "geometry": shapely.from_wkb(row["geometry"]) if row["geometry"] else None,
     }
 
 

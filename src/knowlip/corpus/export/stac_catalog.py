@@ -22,6 +22,8 @@ from knowlip.corpus.store import Corpus
 if TYPE_CHECKING:
     from knowlip.corpus.export import ExportSpec, Progress
 
+_WORLD = [-180.0, -90.0, 180.0, 90.0]
+"""The extent of a collection of chips, which lie nowhere in particular."""
 _JSON, _GEOJSON = "application/json", "application/geo+json"
 
 
@@ -34,14 +36,18 @@ def write_stac(corpus: Corpus, out: Path, spec: ExportSpec, progress: Progress) 
         scene_id, tile_id = row["knowlip:scene"], row["id"]
         _write_item(corpus, out / scene_id / tile_id, row)
         items.setdefault(scene_id, []).append(_link("item", f"./{tile_id}/{tile_id}.json", _GEOJSON))
-        boxes.append([row["bbox"][k] for k in ("xmin", "ymin", "xmax", "ymax")])
+        if row["bbox"] is not None:
+            boxes.append([row["bbox"][k] for k in ("xmin", "ymin", "xmax", "ymax")])
         times.append(row["datetime"])
         progress(done, total, tile_id)
     for scene_id, links in items.items():
         up = [_link("root", "../collection.json"), _link("parent", "../collection.json")]
         catalog = {"type": "Catalog", "stac_version": "1.1.0", "id": scene_id}
         _write(out / scene_id / "catalog.json", catalog | {"description": f"Tiles of {scene_id}.", "links": up + links})
-    _write(out / "collection.json", _collection(corpus, np.array(boxes), [t for t in times if t], sorted(items)))
+    _write(
+        out / "collection.json",
+        _collection(corpus, np.array(boxes or [_WORLD]), [t for t in times if t], sorted(items)),
+    )
     return {"scenes": len(items)}
 
 

@@ -18,12 +18,12 @@ _SHIP_SIZES = (
 
 def run(view: TileView, facts: Facts) -> list[Fact]:
     """Count, cells, length and class of detected ships, with the uncertainty that the resolution leaves."""
-    targets = view.detections
-    if not targets:
+    targets, gsd_m = view.detections, view.properties.gsd_x_m
+    if not targets or gsd_m is None:
         return []
     sure = float(np.mean([t.confidence for t in targets]))
     lengths = [t.length_m for t in targets]
-    gsd_m, shape = view.properties.gsd_x_m, view.properties.shape
+    shape = view.properties.shape
     longest = max(lengths)
     cells = [NINE_GRID[cell_of(t, shape)] for t in targets]
     category = next(word for least, word in _SHIP_SIZES if longest >= least)

@@ -55,7 +55,10 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
             "dominant class of each cell of the nine-grid",
         )
     )
-    found += _pattern(m, shares) + _water(m, shares, facts, view.properties.gsd_x_m * CELL_PX)
+    found += _pattern(m, shares)
+    if (gsd_m := view.properties.gsd_x_m) is not None:
+        # what a water body is called depends on its size
+        found += _water(m, shares, facts, gsd_m * CELL_PX)
     found.append(
         Fact(
             "relief.index",
