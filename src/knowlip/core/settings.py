@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -50,22 +50,23 @@ def read_settings(kind: type[Settings], path: Path | None, overrides: Sequence[s
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        detail = error.errors()[0]
+        # a key that is not known explains one that is missing
+        detail = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         where = ".".join(str(p) for p in detail["loc"])
-        subject = path or "--set"
         if detail["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(where, _keys(kind), 1)
+            key = ".".join(str(p) for p in detail["loc"] if isinstance(p, str))
+            near = difflib.get_close_matches(key, _keys(kind), 1)
             hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(_keys(kind))}"
-            raise ConfigError(subject, f"unknown key '{where}'", hint) from error
-        raise ConfigError(subject, f"'{where}': {detail['msg']}", "Correct the value") from error
+            raise ConfigError(path or "--set", f"unknown key '{where}'", hint) from error
+        overridden = path is None or where in {o.partition("=")[0] for o in overrides}
+        subject = where if overridden else f"{path}, {where}"
+        raise ConfigError(subject, f"{detail['msg']}, not {detail['input']!r}", "Correct the value") from error
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     found = []
     for name, info in model.model_fields.items():
-        part = info.annotation
-        if isinstance(part, type) and issubclass(part, BaseModel):
-            found += _keys(part, f"{prefix}{name}.")
-        else:
-            found.append(prefix + name)
+        parts = [p for p in (info.annotation, *get_args(info.annotation)) if isinstance(p, type)]
+        section = next((p for p in parts if issubclass(p, BaseModel)), None)
+        found += _keys(section, f"{prefix}{name}.") if section is not None else [prefix + name]
     return found
