@@ -112,6 +112,9 @@ def build_corpus(
     except BaseException:
         folder.sweep()
         raise
+    if engine == "ray":
+        # a worker that was killed left its half-written file, and another one did its work
+        folder.sweep()
     if not parts:
         for name in (".build", "tiles", "landcover"):
             folder.remove(name)
