@@ -244,3 +244,17 @@ def test_the_gdal_of_qgis_reads_the_exported_geopackage(built, rows, tmp_path):
     ran = subprocess.run(["ogrinfo", "-ro", "-so", "-al", path], capture_output=True, text=True, check=True)
     assert f"Feature Count: {len(rows)}" in ran.stdout
     assert "WGS 84" in ran.stdout
+
+
+def test_torchgeo_reads_the_pixels_of_tiles(built, rows):
+    """Not among the development packages: it brings a torchvision that wants another PyTorch."""
+    datasets = pytest.importorskip("torchgeo.datasets", reason="needs TorchGeo (pip install torchgeo)")
+    scene = rows[0]["knowlip:scene"]
+    paths = [built.out / r["assets"]["data"]["href"] for r in rows if r["knowlip:scene"] == scene]
+    tiles = datasets.RasterDataset([str(p) for p in paths])
+    assert len(tiles) == len(paths)
+    for path in paths:
+        with rasterio.open(path) as tile:
+            edges, pixels = tile.bounds, tile.read()
+        image = tiles[edges.left : edges.right, edges.bottom : edges.top]["image"].numpy()
+        np.testing.assert_array_equal(image, pixels)
