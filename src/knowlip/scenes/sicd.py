@@ -39,8 +39,11 @@ def is_sicd(path: Path) -> bool:
     """Whether a file is a NITF, by its name and first bytes."""
     if path.suffix.lower() not in (".nitf", ".ntf", ".nsif") or not path.is_file():
         return False
-    with path.open("rb") as file:
-        return file.read(4) in (b"NITF", b"NSIF")
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in (b"NITF", b"NSIF")
+    except OSError:
+        return False
 
 
 def sicd_scene_id(path: Path) -> str:
