@@ -240,9 +240,9 @@ def infer_radiometry(dataset: Any, path: Path, nodata: float | None) -> Radiomet
             quantity="amplitude", source=f"inferred: {dataset.dtypes[0]} detected products store amplitude"
         )
     step = max(1, max(dataset.shape) // SAMPLE_PX)
-    sample = dataset.read(1, out_shape=(max(1, dataset.height // step), max(1, dataset.width // step))).astype(
-        np.float64
-    )
+    shape = (max(1, dataset.height // step), max(1, dataset.width // step))
+    with np.errstate(invalid="ignore"):
+        sample = dataset.read(1, out_shape=shape).astype(np.float64)
     sample = sample[valid_mask(sample[None], nodata)]
     if sample.size == 0:
         # all no-data: the caller refuses the scene for that, which is the better reason

@@ -36,14 +36,8 @@ _FACTORS: tuple[tuple[Convention, str], ...] = (("sigma0", "SigmaZeroSFPoly"), (
 
 
 def is_sicd(path: Path) -> bool:
-    """Whether a file is a NITF, by its name and first bytes."""
-    if path.suffix.lower() not in (".nitf", ".ntf", ".nsif") or not path.is_file():
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(4) in (b"NITF", b"NSIF")
-    except OSError:
-        return False
+    """Whether a file is a NITF, by its name."""
+    return path.suffix.lower() in (".nitf", ".ntf", ".nsif") and path.is_file()
 
 
 def sicd_scene_id(path: Path) -> str:
