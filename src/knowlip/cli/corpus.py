@@ -189,7 +189,11 @@ def merge(
         made = run([open_corpus(c) for c in corpora], out, _split_spec(fractions, seed, by), name or None, progress)
     counts = made.info["counts"]
     text = f"{counts['tiles']} tiles of {counts['scenes']} scenes in {out}: {_split_line(counts)}"
-    show({"corpus": out, "name": made.info["name"]} | counts, as_json, text)
+    clashes = made.info["clashes"]
+    for clash in clashes:
+        fate = f"is called {clash['renamed']}" if clash["renamed"] else "is there already, and kept once"
+        text += f"\nscene {clash['scene']} of {clash['corpus']} {fate}"
+    show({"corpus": out, "name": made.info["name"], "clashes": clashes} | counts, as_json, text)
 
 
 @app.command()
@@ -201,7 +205,7 @@ def split(
     as_json: AsJson = False,
 ) -> None:
     """Divide a corpus's places into training, validation and test anew."""
-    from knowlip.corpus.merge import resplit, tiles_without_split
+    from knowlip.corpus.resplit import resplit, tiles_without_split
     from knowlip.corpus.store import open_corpus
 
     made = resplit(open_corpus(corpus), _split_spec(fractions, seed, by))

@@ -18,11 +18,10 @@ from knowlip.core.parallel import Engine, map_items
 from knowlip.corpus.croissant import croissant
 from knowlip.corpus.grids import TileSpec
 from knowlip.corpus.inputs import gather, identity
-from knowlip.corpus.merge import split_counts
 from knowlip.corpus.parts import OBJECT_SCHEMA, object_parts, tile_parts
 from knowlip.corpus.placing import where_of, with_places, with_splits
 from knowlip.corpus.records import Rejected, ScenePart, SceneRecord
-from knowlip.corpus.splits import SplitSpec, split_by_place
+from knowlip.corpus.splits import SplitSpec, split_by_place, split_counts
 from knowlip.corpus.stac import scene_table, tile_schema
 from knowlip.corpus.store import FORMAT_VERSION, Corpus, open_corpus
 from knowlip.corpus.tiling import SceneJob, tile_scene

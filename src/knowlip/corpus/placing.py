@@ -15,15 +15,15 @@ from knowlip.scenes.chips import NO_PLACE
 
 NEAR_SPLIT = "lies within one tile of another split, so that it may be in neither"
 
-_WHERE_COLUMNS = ["id", "knowlip:scene", "platform", "bbox", "knowlip:gsd_x_m", "knowlip:gsd_y_m", "proj:shape"]
-_WHERE_COLUMNS += ["knowlip:country", "knowlip:nearest_city"]
+WHERE_COLUMNS = ["id", "knowlip:scene", "platform", "bbox", "knowlip:gsd_x_m", "knowlip:gsd_y_m", "proj:shape"]
+WHERE_COLUMNS += ["knowlip:country", "knowlip:nearest_city"]
 
 
 def where_of(tables: Iterable[pa.Table]) -> list[Where | None]:
     """What a split needs of each row of tables like `tiles.parquet`; None for a row that has no place."""
     found: list[Where | None] = []
     for table in tables:
-        for row in table.select(_WHERE_COLUMNS).to_pylist():
+        for row in table.select(WHERE_COLUMNS).to_pylist():
             box, (rows, cols) = row["bbox"], row["proj:shape"]
             if box is None:
                 found.append(None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +12,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+
+from knowlip.core.geoproperties import SPLITS
 
 KM_PER_DEGREE = 111.195
 """Length of one degree on the mean sphere."""
@@ -179,3 +181,9 @@ def _apart(tiles: Sequence[Where], boxes: NDArray[np.float64], assigned: list[st
             for i in set(tree.query(grown[losing], predicate="intersects")[0].tolist()):
                 result[losing[i]] = None
     return result
+
+
+def split_counts(splits: Sequence[str | None]) -> dict[str, int]:
+    """The counts of `corpus.json` that a split decides."""
+    found = Counter(splits)
+    return {f"{s}_tiles": found[s] for s in SPLITS}
