@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -32,7 +33,9 @@ def where_of(tables: Iterable[pa.Table]) -> list[Where | None]:
             size_km = max(row["knowlip:gsd_x_m"] * cols, row["knowlip:gsd_y_m"] * rows) / 1000
             bbox = (box["xmin"], box["ymin"], east, box["ymax"])
             city = f"{row['knowlip:country']}/{row['knowlip:nearest_city']}"
-            found.append(Where(row["id"], row["knowlip:scene"], row["platform"] or "unknown", bbox, size_km, city))
+            # millions of rows share these texts
+            scene, stratum = sys.intern(row["knowlip:scene"]), sys.intern(row["platform"] or "unknown")
+            found.append(Where(row["id"], scene, stratum, bbox, size_km, sys.intern(city)))
     return found
 
 
