@@ -313,6 +313,15 @@ KINDS = {
     "a Gaofen-3 image without its RPCs": (_gaofen3(_no_rpc), "RPC"),
     "RPCs that map no place": (_gaofen3(_zero_rpc), "RPCs that map no place"),
     "an ICEYE image without its calibration": (_iceye("<a><b>1</b></a>"), "has no calibration_factor"),
+    "an ICEYE HDF5 that is cut": (lambda f: truncated(products.write_iceye_hdf5(f)), "cannot be read as HDF5"),
+    "an ICEYE HDF5 of complex pixels": (
+        lambda f: products.write_iceye_hdf5(f, change={"s_i": np.zeros((2, 2), np.float32)}),
+        "is complex",
+    ),
+    "an ICEYE HDF5 whose orbit misses its corners": (
+        lambda f: products.write_iceye_hdf5(f, change={"coord_first_far": np.array([300, 1, 44.0, 8.0])}),
+        "miss its corners",
+    ),
     "a TerraSAR-X product that names a file outside": (_terrasar(inside="../.."), "outside the product"),
     "a TerraSAR-X product in sensor geometry": (_terrasar(variant="SSC"), "GEC and EEC are read"),
     "a NITF that is none": (_file("bad.nitf", b"NITF02.10" + b"\0" * 400), "SICD|NITF"),

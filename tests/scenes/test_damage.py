@@ -54,6 +54,7 @@ MAKERS = {
     "Umbra": lambda f: products.write_umbra(f, as_amplitude(POWER, -40, np.uint8)),
     "Gaofen-3": lambda f: products.write_gaofen3(f / "gf3", {"HH": 300 * np.sqrt(POWER) * np.exp(1j * POWER)}),
     "ICEYE": lambda f: products.write_iceye(f, as_amplitude(POWER, -40), products.rpc_of(POWER.shape)),
+    "ICEYE in HDF5": products.write_iceye_hdf5,
     "TerraSAR-X": lambda f: products.write_terrasar(f, {"HH": as_amplitude(POWER, -50)}),
     "SICD": _sicd,
 }
