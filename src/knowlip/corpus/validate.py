@@ -42,7 +42,13 @@ def validate(corpus: Corpus, progress: Progress = lambda done, total, name: None
             problems += _file(corpus, "landcover", row)
         problems += _row(row, errors_of)
         progress(done, total, row["id"])
-    return [*problems, *_geoparquet(corpus), *_croissant(corpus), *_counts(corpus), *_overlaps(corpus)]
+    return [*problems, *check_tables(corpus)]
+
+
+def check_tables(corpus: Corpus) -> Iterator[str]:
+    """Problems of a corpus's tables and of what describes them, apart from those of single tiles."""
+    for check in (_geoparquet, _croissant, _counts, _overlaps):
+        yield from check(corpus)
 
 
 def _file(corpus: Corpus, kind: str, row: dict[str, Any]) -> Iterator[str]:
