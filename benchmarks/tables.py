@@ -3,7 +3,7 @@
     python benchmarks/tables.py [--quick]
 
 The table is made of one real row, spread over scenes of 400 tiles; there are no pixels, but empty files for the merge.
-Each verb runs in a process of its own, and what is measured is how far its peak lies above that of its imports. The last
+Each verb runs in a process of its own; what is measured is how far its peak lies above that of its imports. The last
 line is a JSON object.
 """
 

@@ -1,6 +1,7 @@
 """A bad scene among good ones is refused with its reason, and no tile of the good ones is lost."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -32,8 +33,10 @@ def undisturbed(tmp_path_factory):
     return files_of(folder / "out")
 
 
-def test_there_are_at_least_thirty_kinds():
+def test_there_are_at_least_thirty_kinds_and_the_documentation_lists_each():
     assert len(KINDS) >= 30
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "refused.md").read_text(encoding="utf-8")
+    assert [kind for kind in KINDS if f"| {kind} |" not in page] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -122,9 +122,8 @@ def _scene_from(dataset: Any, path: Path, sidecar: Sidecar, declared: Declared) 
         )
     known = [p for p in polarisations if p != "unknown"]
     if not set(known) <= set(POLARISATIONS) or len(set(known)) != len(known):
-        raise SceneError(
-            path, f"polarisations {', '.join(polarisations)} are not distinct ones of HH, HV, VH, VV", "Correct them"
-        )
+        reason = f"polarisations {', '.join(polarisations)} are not distinct ones of HH, HV, VH, VV"
+        raise SceneError(path, reason, "Correct them in its bands, its sidecar or --polarisations")
     nodata = _storable(declared.nodata if declared.nodata is not None else dataset.nodata, np.dtype(dataset.dtypes[0]))
     return Scene(
         scene_id=_scene_id(path, sidecar),
