@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import zipfile
 
@@ -78,8 +77,12 @@ def _copy(folder):
     return shutil.copyfile(folder / "s1.tif", folder / "z copy of s1.tif")
 
 
+def _link(folder):
+    (folder / "bad.tif").symlink_to(folder / "gone.tif")
+    return folder / "bad.tif"
+
+
 def _dangling(folder):
-    os.symlink(folder / "gone.tif", folder / "bad_VV.SAFE")
     (folder / "real.SAFE").mkdir()
     (folder / "real.SAFE" / "manifest.safe").symlink_to(folder / "s1.tif")
     return folder / "real.SAFE"
@@ -227,6 +230,7 @@ KINDS = {
     "a GeoTIFF with damaged compressed pixels": (_flipped, "truncated or damaged"),
     "a header of 300,000 by 300,000 pixels": (_header(300_000, 300_000), "states 300000 x 300000 pixels"),
     "a header of one long row": (_header(2_000_000_000, 1), "states 2000000000 x 1 pixels"),
+    "a link to nothing": (_link, "is a link to nothing"),
     # pixels that are no backscatter
     "a photograph": (lambda f: write_photograph(f / "bad.tif"), "photograph"),
     "complex pixels": (_scene(DB.astype(np.complex64)), "complex64 pixels"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -129,25 +130,23 @@ def build(
 @app.command()
 def info(corpus: CorpusArgument, as_json: AsJson = False) -> None:
     """Show what a corpus holds."""
+    import numpy as np
+
     from knowlip.corpus.store import open_corpus
 
     opened = open_corpus(corpus)
-    tiles = opened.tiles
-    boxes = [b for b in tiles["bbox"] if b is not None]
-    edges = (
-        [min(b[k] for b in boxes) for k in ("xmin", "ymin")] + [max(b[k] for b in boxes) for k in ("xmax", "ymax")]
-        if boxes
-        else None
-    )
+    boxes = opened.tile_column("bbox").drop_null().flatten()
+    gsd_m = opened.tile_column("gsd").drop_null().to_numpy()
+    edges = np.array([[c.min(), c.max()] for c in map(np.asarray, boxes)]) if len(gsd_m) else None
     facts = {
         "name": opened.info["name"],
         "counts": opened.info["counts"],
         "annotation": opened.info.get("annotation", {}).get("counts"),
         "rounds": opened.rounds(),
-        "bbox": edges,
-        "gsd_m": [float(tiles["gsd"].min()), float(tiles["gsd"].max())] if boxes else None,
-        "platforms": tiles["platform"].fillna("unknown").value_counts().to_dict(),
-        "countries": tiles["knowlip:country"].value_counts().to_dict(),
+        "bbox": None if edges is None else [*edges[:2, 0].tolist(), *edges[2:, 1].tolist()],
+        "gsd_m": [float(gsd_m.min()), float(gsd_m.max())] if len(gsd_m) else None,
+        "platforms": dict(Counter(p or "unknown" for p in opened.tile_column("platform").to_pylist()).most_common()),
+        "countries": dict(Counter(opened.tile_column("knowlip:country").drop_null().to_pylist()).most_common()),
         "made_with": opened.info["made_with"],
     }
     lines = [

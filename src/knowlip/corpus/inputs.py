@@ -32,7 +32,10 @@ def gather(inputs: Sequence[str | Path], out: Folder, take_chips: bool) -> tuple
     rejected = []
     for given in inputs:
         try:
-            rasters = (p.resolve() for p in find_scenes(Path(given), take_chips))
+            scenes = find_scenes(Path(given), take_chips)
+            broken = [Rejected(str(p), "is a link to nothing", "Check the path") for p in scenes if not p.exists()]
+            rejected += broken
+            rasters = (p.resolve() for p in scenes if p.exists())
             found |= dict.fromkeys(p for p in rasters if not (out.is_local and p.is_relative_to(out.path())))
         except SceneError as error:
             rejected.append(Rejected(error.subject, error.reason, error.remedy))

@@ -62,7 +62,8 @@ def find_scenes(path: Path, take_chips: bool = False) -> list[Path]:
     if path.is_file() or (path.is_dir() and reader_of(path) is not None):
         return [path]
     if not path.exists():
-        raise SceneError(path, "no such file or folder", "Check the path")
+        reason = "is a link to nothing" if path.is_symlink() else "no such file or folder"
+        raise SceneError(path, reason, "Check the path")
     found = sorted(_below(path, take_chips))
     if not found:
         kinds = ".tif, .tiff" if not take_chips else ", ".join(chips.SUFFIXES)
@@ -78,7 +79,8 @@ def _below(folder: Path, take_chips: bool) -> Iterator[Path]:
         folders[:] = sorted(f for f in folders if f not in products and f != "truth")
         for name in files:
             file = Path(root, name)
-            if name.startswith(".") or not file.is_file():
+            # a link to nothing is a scene that is missing, which its reader says
+            if name.startswith(".") or not (file.is_file() or file.is_symlink()):
                 continue
             plain = file.suffix.lower() in suffixes
             if reader_of(file) is not None or (plain and (not take_chips or _first(file))):
