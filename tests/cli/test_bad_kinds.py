@@ -1,5 +1,6 @@
 """A bad scene among good ones is refused with its reason, and no tile of the good ones is lost."""
 
+import os
 import re
 from pathlib import Path
 
@@ -129,3 +130,20 @@ def test_a_tile_of_one_value_is_left_out_and_counted(knowlip, tmp_path):
     assert build(knowlip, tmp_path / "scenes", tmp_path / "out").code == 0
     scene = open_corpus(str(tmp_path / "out")).scenes.loc["half"]
     assert (scene["tiles"], scene["tiles_constant"], scene["tiles_without_data"]) == (1, 1, 0)
+
+
+def test_a_folder_that_may_not_be_read_is_listed(knowlip, tmp_path, monkeypatch):
+    scenes, scandir = tmp_path / "scenes", os.scandir
+    write_good(scenes)
+    write_scene(scenes / "closed" / "x.tif", as_db(ground_power((140, 140), 7)))
+
+    def refusing(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    ran = build(knowlip, scenes, tmp_path / "out")
+    assert ran.code == 0
+    assert "2 tiles of 2 scenes" in ran.out
+    assert "closed: is a folder that may not be read. Change its permissions" in ran.err

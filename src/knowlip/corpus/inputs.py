@@ -11,7 +11,7 @@ from knowlip.core.errors import SceneError
 from knowlip.core.folder import Folder
 from knowlip.corpus.records import Rejected
 from knowlip.scenes.chips import files_of
-from knowlip.scenes.products import find_scenes, identity_of, scene_id_of
+from knowlip.scenes.products import find_scenes, identity_of, reader_of, scene_id_of
 from knowlip.scenes.sidecar import read_sidecar
 
 _SAMPLE_BYTES = 4096
@@ -33,9 +33,8 @@ def gather(inputs: Sequence[str | Path], out: Folder, take_chips: bool) -> tuple
     for given in inputs:
         try:
             scenes = find_scenes(Path(given), take_chips)
-            broken = [Rejected(str(p), "is a link to nothing", "Check the path") for p in scenes if not p.exists()]
-            rejected += broken
-            rasters = (p.resolve() for p in scenes if p.exists())
+            rejected += [r for p in scenes if (r := _out_of_reach(p))]
+            rasters = (p.resolve() for p in scenes if not _out_of_reach(p))
             found |= dict.fromkeys(p for p in rasters if not (out.is_local and p.is_relative_to(out.path())))
         except SceneError as error:
             rejected.append(Rejected(error.subject, error.reason, error.remedy))
@@ -65,6 +64,14 @@ def identity(path: Path, take_chips: bool) -> str:
     except SceneError as error:
         said = error.reason
     return f"{identity_of(path, take_chips)}:{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+
+
+def _out_of_reach(path: Path) -> Rejected | None:
+    if not path.exists():
+        return Rejected(str(path), "is a link to nothing", "Check the path")
+    if path.is_dir() and reader_of(path) is None:
+        return Rejected(str(path), "is a folder that may not be read", "Change its permissions")
+    return None
 
 
 def _twins(paths: Sequence[Path]) -> dict[Path, Path]:

@@ -73,7 +73,8 @@ def find_scenes(path: Path, take_chips: bool = False) -> list[Path]:
 
 def _below(folder: Path, take_chips: bool) -> Iterator[Path]:
     suffixes = chips.SUFFIXES if take_chips else geotiff.SUFFIXES
-    for root, folders, files in os.walk(folder):
+    closed: list[Path] = []
+    for root, folders, files in os.walk(folder, onerror=lambda e: closed.append(Path(e.filename))):
         products = [f for f in folders if reader_of(Path(root, f)) is not None]
         yield from (Path(root, f) for f in products)
         folders[:] = sorted(f for f in folders if f not in products and f != "truth")
@@ -85,6 +86,8 @@ def _below(folder: Path, take_chips: bool) -> Iterator[Path]:
             plain = file.suffix.lower() in suffixes
             if reader_of(file) is not None or (plain and (not take_chips or _first(file))):
                 yield file
+    # who knows what is in them; it must not be left out in silence
+    yield from closed
 
 
 def _first(path: Path) -> bool:
