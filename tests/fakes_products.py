@@ -248,3 +248,47 @@ def write_chip(path, pixels):
     with rasterio.open(path, "w", driver="PNG" if path.suffix == ".png" else "GTiff", **size) as out:
         out.write(pixels, 1)
     return path
+
+
+def write_iceye_hdf5(folder, pixels=None, turned=False, factor=2e-5, height=120.0, change=None):
+    """An HDF5 product on the made-up orbit of `fakes_s1`; `turned` stores it from last to first and far to near."""
+    import h5py
+
+    import fakes_s1 as orbit
+
+    path = Path(folder) / "ICEYE_X2_GRD_SM_10402_20200130T225522.h5"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stored = orbit.ramp() if pixels is None else pixels
+    lines, samples = stored.shape
+    # ground range by slant range, turned round: fitted to a tenth of a millimetre
+    slant = np.linspace(0, samples * orbit.SPACING_M / orbit.SRGR[1] * 1.05, 500)
+    ground = orbit.SRGR[1] * slant + orbit.SRGR[2] * slant**2
+    coefficients = np.polynomial.polynomial.polyfit(ground / 1e4, slant, 7) / 1e4 ** np.arange(8)
+    coefficients[0] += orbit.SLANT_M
+    times = np.arange(-40, 41, 10.0)
+    states = np.array([np.concatenate(orbit.state(t)) for t in times])
+    values = {
+        "product_name": path.stem, "product_type": "StripMap", "product_level": "GRD", "satellite_name": "ICEYE-X2",
+        "acquisition_mode": "stripmap", "look_side": "right", "orbit_direction": "DESCENDING", "polarization": "VV",
+        "acquisition_start_utc": orbit.time(0), "zerodoppler_start_utc": orbit.time(0),
+        "zerodoppler_end_utc": orbit.time((lines - 1) * orbit.LINE_S), "carrier_frequency": 9.65e9,
+        "calibration_factor": factor, "number_of_azimuth_samples": lines, "number_of_range_samples": samples,
+        "range_spacing": orbit.SPACING_M, "azimuth_spacing": orbit.SPACING_M, "avg_scene_height": height,
+        "grsr_coefficients": coefficients, "grsr_ground_range_origin": 0.0, "heading": 190.0,
+        "incidence_near": 32.0, "incidence_far": 36.0,
+        "state_vector_time_utc": np.array([orbit.time(t) for t in times], "S26"),
+        "posX": states[:, 0], "posY": states[:, 1], "posZ": states[:, 2],
+        "velX": states[:, 3], "velY": states[:, 4], "velZ": states[:, 5],
+    }  # fmt: skip
+    for line, first in ((0, "first"), (lines - 1, "last")):
+        for sample, near in ((0, "near"), (samples - 1, "far")):
+            lon, lat = orbit.place_of(line, sample, height)
+            row, col = (lines - 1 - line, samples - 1 - sample) if turned else (line, sample)
+            values[f"coord_{first}_{near}"] = np.array([col + 1, row + 1, lat, lon])
+    with h5py.File(path, "w") as file:
+        for name, value in (values | (change or {})).items():
+            if value is not None:
+                file[name] = value
+        shown = stored[::-1, ::-1] if turned else stored
+        file.create_dataset("s_amplitude", data=shown, chunks=(64, 64), compression="gzip")
+    return path

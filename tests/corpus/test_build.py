@@ -271,8 +271,8 @@ def test_only_bad_scenes_make_no_corpus_and_leave_no_file(built, tmp_path):
 
 def test_two_scenes_of_one_name_are_not_mixed(tmp_path):
     pixels = as_db(ground_power((140, 140)))
-    for name in ("a b", "a-b", "deep/a b"):
-        write_scene(tmp_path / "scenes" / f"{name}.tif", pixels)
+    for level, name in enumerate(("a b", "a-b", "deep/a b"), 1):
+        write_scene(tmp_path / "scenes" / f"{name}.tif", pixels + level)
     write_scene(tmp_path / "scenes" / "c.tif", pixels, sidecar={"platform": "x", "scene_id": "a-b"})
     result = build_corpus([tmp_path / "scenes"], str(tmp_path / "out"), CONFIG)
     assert result.corpus.tile_ids() == ["a-b_r000_c000"]
@@ -281,8 +281,8 @@ def test_two_scenes_of_one_name_are_not_mixed(tmp_path):
 
 def test_a_scene_may_have_any_name(tmp_path):
     names = ["fingerprint", "雷" * 75, "corpus.json", "with space"]
-    for name in names:
-        write_scene(tmp_path / "scenes" / f"{name}.tif", as_db(ground_power((140, 140))))
+    for seed, name in enumerate(names):
+        write_scene(tmp_path / "scenes" / f"{name}.tif", as_db(ground_power((140, 140), seed)))
     result = build_corpus([tmp_path / "scenes"], str(tmp_path / "out"), CONFIG)
     assert result.rejected == []
     assert len(result.corpus.tile_ids()) == len(names)
@@ -300,7 +300,7 @@ def test_a_few_valid_pixels_are_enough_when_asked_for(tmp_path):
 
 
 def test_a_no_data_value_out_of_the_type_s_range_does_no_harm(tmp_path):
-    path = write_scene(tmp_path / "x.tif", np.full((128, 128), 7, np.uint8))
+    path = write_scene(tmp_path / "x.tif", np.arange(128**2, dtype=np.uint16).reshape(128, 128))
     corpus = build_corpus([path], str(tmp_path / "out"), CONFIG, Declared(nodata=-9999.0)).corpus
     assert corpus.tiles["knowlip:valid_share"].item() == 1
 

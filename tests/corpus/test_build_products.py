@@ -13,7 +13,7 @@ from knowlip.core.errors import CorpusError, SceneError
 from knowlip.core.radiometry import parse_radiometry
 from knowlip.corpus.build import BuildConfig, build_corpus
 from knowlip.corpus.grids import TileSpec
-from knowlip.corpus.merge import resplit
+from knowlip.corpus.resplit import resplit
 from knowlip.corpus.stac import geoproperties, stac_item
 from knowlip.corpus.validate import validate
 from knowlip.scenes.chips import NO_PLACE

@@ -9,13 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 import rasterio
 import shapely
+from typer.testing import CliRunner
 
 from corpora import CONFIG
 from fakes import as_db, files_of, ground_power, write_scene
+from knowlip.cli.app import app
 from knowlip.core import folder as folder_module
 from knowlip.core.errors import CorpusError
 from knowlip.corpus.build import build_corpus
-from knowlip.corpus.merge import merge, resplit
+from knowlip.corpus.merge import merge
+from knowlip.corpus.resplit import resplit
 from knowlip.corpus.splits import SplitSpec
 from knowlip.corpus.store import open_corpus
 from knowlip.corpus.validate import validate
@@ -82,10 +85,75 @@ def test_facts_and_statements_come_along(tmp_path, two):
     assert annotate(made, sources=()).already_complete
 
 
-def test_scenes_of_one_id_are_refused(tmp_path, two):
-    with pytest.raises(CorpusError, match="holds scene a0 and 4 others"):
-        merge([two[0], two[0]], str(tmp_path / "out"))
-    assert not (tmp_path / "out").exists()
+def test_scenes_that_two_corpora_have_are_kept_once_and_said(tmp_path, two):
+    made = merge([two[0], two[0]], str(tmp_path / "out"))
+    assert made.tile_ids() == two[0].tile_ids()
+    assert made.info["counts"]["scenes"] == len(made.scenes) == 5
+    assert made.info["clashes"] == [
+        {"scene": s, "corpus": "fakes", "renamed": None} for s in sorted(two[0].scenes.index)
+    ]
+    assert len(made.info["lineage"]) == 5
+    assert validate(made) == []
+    twice = [two[0].folder.root] * 2
+    ran = CliRunner().invoke(app, ["corpus", "merge", *twice, "--out", str(tmp_path / "said"), "-q"])
+    assert "scene a0 of fakes is there already, and kept once" in ran.output
+
+
+@pytest.mark.parametrize("annotated", [False, True])
+def test_scenes_that_share_their_id_are_told_apart(tmp_path, annotated):
+    corpora = []
+    for name, seed in (("x", 0), ("y", 50), ("z", 90)):
+        # a0 and a1 have the same id everywhere; a0 is the same scene in x and y
+        for k in range(2):
+            pixels = as_db(ground_power((140, 390), k if name == "y" and k == 0 else seed + k))
+            write_scene(tmp_path / name / f"a{k}.tif", pixels, at=(3.0 + k / 2, 48.0), descriptions=("VV",))
+        config = CONFIG.model_copy(update={"name": name})
+        corpora.append(build_corpus([tmp_path / name], str(tmp_path / f"{name}-corpus"), config).corpus)
+    if annotated:
+        for corpus in corpora:
+            annotate(corpus, sources=())
+        corpora = [open_corpus(c.folder.root) for c in corpora]
+    made, _ = merge(corpora, str(tmp_path / "out")), merge(corpora[::-1], str(tmp_path / "again"))
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "again")
+    assert validate(made) == []
+    # of six scenes, one is there twice
+    assert len(made.scenes) == made.info["counts"]["scenes"] == len(made.info["lineage"]) == 5
+    renamed = [c["renamed"] for c in made.info["clashes"]]
+    assert renamed.count(None) == 1
+    assert len(set(renamed)) == 4
+    assert {"a0", "a1", *renamed} - {None} == set(made.scenes.index) == set(made.tiles["knowlip:scene"])
+    stored = {c.stored_pixels(t)[0].tobytes() for c in corpora for t in c.tile_ids()}
+    assert {made.stored_pixels(t)[0].tobytes() for t in made.tile_ids()} == stored
+    if annotated:
+        assert annotate(made, sources=()).already_complete
+        ids = made.statements()["statement_id"].to_pylist()
+        assert len(set(ids)) == len(ids) == made.info["annotation"]["counts"]["statements"]
+        assert set(made.statements()["tile_id"].to_pylist()) == set(made.tile_ids())
+        assert set(made.table("facts")["tile_id"].to_pylist()) == set(made.tile_ids())
+        assert all(s.startswith(t + "/") for s, t in zip(ids, made.statements()["tile_id"].to_pylist(), strict=True))
+
+
+def test_a_split_that_was_stopped_is_finished_by_whoever_opens_the_corpus(tmp_path, two, monkeypatch):
+    spec = SplitSpec(seed=9, train=0.4, val=0.3, test=0.3)
+    truth = shutil.copytree(two[1].folder.root, tmp_path / "truth")
+    resplit(open_corpus(str(truth)), spec)
+    written = 0
+
+    def replace(source, target):
+        nonlocal written
+        written += ".split" not in str(target)
+        if written == 2:
+            raise KeyboardInterrupt
+        os.rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_module.os, "replace", replace)
+        with pytest.raises(KeyboardInterrupt):
+            resplit(two[1], spec)
+    # tiles.parquet is new, corpus.json is not
+    assert (tmp_path / "b-corpus" / ".split").is_dir()
+    assert validate(open_corpus(two[1].folder.root)) == []
+    assert files_of(two[1].folder.root) == files_of(truth)
 
 
 def test_a_merge_or_split_stopped_at_any_write_ends_with_the_same_bytes(tmp_path, two, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import map_coordinates
 
 import fakes_products as fake
 from fakes import as_amplitude, ground_power
@@ -169,6 +170,63 @@ def test_iceye_amplitudes_are_calibrated_on_a_map_and_by_rpcs(tmp_path):
         assert known.look_azimuth_deg == pytest.approx(282.5)
         db = levels_db(path, tmp_path / "out")
         np.testing.assert_allclose(db[np.isfinite(db)], 10 * math.log10(2e-5 * 1e4), atol=0.01)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_iceye_hdf5_is_calibrated_and_lies_where_the_orbit_puts_it(tmp_path, turned):
+    import fakes_s1 as orbit
+    from knowlip.core.geodesy import applied
+
+    path = fake.write_iceye_hdf5(tmp_path, turned=turned)
+    scene = open_scene(path)
+    assert find_scenes(tmp_path) == [path]
+    assert scene_id_of(path) == scene.scene_id == path.stem
+    known = scene.acquisition
+    assert (known.platform, known.look_side, known.orbit_state) == ("iceye-x2", "right", "descending")
+    assert (known.polarisations, known.frequency_band, known.product_type) == (("VV",), "X", "GRD")
+    assert (known.acquired, known.look_azimuth_deg) == (orbit.FIRST, pytest.approx(280))
+    assert (scene.radiometry.quantity, scene.radiometry.convention) == ("power", "sigma0")
+    made = prepared(scene, tmp_path / "out")
+    points = orbit.grid(steps=7)
+    inner = points[(points[:, 0] > 5) & (points[:, 0] < 250) & (points[:, 1] > 5) & (points[:, 1] < 290)]
+    with rasterio.open(made.path) as dataset:
+        power = dataset.read(1)
+        x, y = pyproj.Transformer.from_crs("EPSG:4326", dataset.crs.to_wkt(), always_xy=True).transform(
+            *inner[:, 2:4].T
+        )
+        col, row = applied(~dataset.transform, x, y)
+    ours = np.sqrt(map_coordinates(power / 2e-5, [row - 0.5, col - 0.5], order=1))
+    # a tenth of a pixel is at most 0.5 of DN
+    np.testing.assert_allclose(ours, 200 + 3 * inner[:, 0] + 2 * inner[:, 1], atol=0.6)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"calibration_factor": None}, "has no calibration_factor"),
+        ({"number_of_range_samples": 7}, "its metadata say 260 lines of 7 samples"),
+        ({"grsr_coefficients": np.array([1.0, np.nan])}, "has no table grsr_coefficients"),
+        ({"grsr_coefficients": np.array([8e5, -1.0])}, "give no slant ranges"),
+        ({"zerodoppler_start_utc": "soon"}, "has no time zerodoppler_start_utc"),
+        ({"posX": np.zeros(9)}, "that are no orbit"),
+        ({"coord_last_far": np.array([1, 1, 45.0, 9.9])}, "miss its corners by"),
+        ({"s_i": np.zeros((2, 2))}, "is complex"),
+    ],
+)
+def test_iceye_hdf5_that_cannot_be_used_is_refused(tmp_path, change, reason):
+    with pytest.raises(SceneError, match=reason):
+        open_scene(fake.write_iceye_hdf5(tmp_path, change=change))
+
+
+def test_iceye_hdf5_that_takes_its_pixels_from_elsewhere_is_refused(tmp_path):
+    import h5py
+
+    path = fake.write_iceye_hdf5(tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file["s_amplitude"]
+        file["s_amplitude"] = h5py.ExternalLink("/etc/other.h5", "/s_amplitude")
+    with pytest.raises(SceneError, match="links to another file"):
+        open_scene(path)
 
 
 def test_terrain_shifts_an_image_by_its_rpcs(tmp_path):

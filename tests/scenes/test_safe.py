@@ -10,7 +10,7 @@ import rasterio
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.interpolate import RegularGridInterpolator
+from scipy.interpolate import NearestNDInterpolator, RegularGridInterpolator
 
 import fakes_s1 as fake
 from knowlip.core.errors import KnowlipError, SceneError
@@ -183,6 +183,86 @@ def test_a_dem_that_does_not_say_what_it_counts_from_is_refused(safe, tmp_path):
     copernicus = write_dem(tmp_path, 100.0, name="Copernicus_DSM_COG_10_N45_00_E009_00_DEM.tif")
     with rasterio.open(copernicus) as dataset:
         assert datum_of(dataset, copernicus) == "geoid"
+
+
+def dem_of_annotation(path, note, above_m, spread_m=20.0):
+    """A DEM that lies some metres above an annotation's heights, with rough ground on land as a finer model has."""
+    at = note.geolocation
+    west, north = at.lon_deg.min() - 0.05, at.lat_deg.max() + 0.05
+    step = max(np.ptp(at.lon_deg), np.ptp(at.lat_deg)) / 200
+    shape = (int(np.ptp(at.lat_deg) / step) + 60, int(np.ptp(at.lon_deg) / step) + 60)
+    affine = Affine(step, 0, west, 0, -step, north)
+    lon, lat = applied(affine, *(v + 0.5 for v in np.meshgrid(np.arange(shape[1]), np.arange(shape[0]))))
+    ground = NearestNDInterpolator(np.column_stack([at.lon_deg, at.lat_deg]), at.height_m)(lon, lat)
+    rough = np.random.default_rng(0).normal(0, spread_m, shape) * (ground > 0.1)
+    grid = {"count": 1, "height": shape[0], "width": shape[1], "crs": "EPSG:4326", "transform": affine}
+    with rasterio.open(path, "w", driver="GTiff", dtype="float32", **grid) as out:
+        out.write((ground + rough + above_m).astype(np.float32), 1)
+    return path
+
+
+def annotation_of(product):
+    path = min(product.glob("annotation/s1*.xml"))
+    return parse_annotation(parse_xml(path.read_bytes(), path))
+
+
+def test_a_dem_that_counts_from_the_other_datum_is_refused_with_the_right_option(tmp_path):
+    safe = fake.write_safe(tmp_path, ("VV",), height=0.0)
+    note = annotation_of(safe)
+    above_geoid = dem_of_annotation(tmp_path / "geoid.tif", note, 0.0)
+    above_ellipsoid = dem_of_annotation(tmp_path / "ellipsoid.tif", note, 48.0)
+
+    def opened(dem, datum, undulation):
+        return open_scene(safe, Declared(terrain=Terrain(dem, datum, undulation)))
+
+    for dem, datum, undulation in (
+        (above_geoid, "geoid", "48"),
+        (above_ellipsoid, "ellipsoid", "48"),
+        (above_ellipsoid, "ellipsoid", None),
+        # the geoid touches the ellipsoid somewhere
+        (above_geoid, "ellipsoid", "2"),
+    ):
+        assert opened(dem, datum, undulation).recipe is not None
+    with pytest.raises(SceneError, match=r"lies 48 m above .* alike at 2\d places.* Give --dem-height ellipsoid$"):
+        opened(above_ellipsoid, "geoid", "48")
+    for undulation in ("48", None):
+        with pytest.raises(SceneError, match=r"count from the sea.* Give --dem-height geoid"):
+            opened(above_geoid, "ellipsoid", undulation)
+
+
+def test_ground_too_rough_or_too_small_to_tell_is_not_refused(safe, tmp_path):
+    note = annotation_of(safe)
+    rough = dem_of_annotation(tmp_path / "rough.tif", note, 48.0, spread_m=150)
+    assert open_scene(safe, Declared(terrain=Terrain(rough, "geoid", "48"))).recipe is not None
+    few = write_dem(tmp_path / "few", 168.0)
+    with rasterio.open(few, "r+") as dem:
+        dem.transform = Affine(
+            0.0002, 0, note.geolocation.lon_deg[12] - 0.008, 0, -0.0002, note.geolocation.lat_deg[12] + 0.006
+        )
+    assert open_scene(safe, Declared(terrain=Terrain(few, "geoid", "48"))).recipe is not None
+
+
+def test_real_annotations_tell_what_a_dem_counts_from(real_data, tmp_path):
+    found = 0
+    for product in real_products(real_data):
+        note = annotation_of(product)
+        if np.abs(note.geolocation.height_m).min() > 0.01:
+            # no sea in it
+            continue
+        found += 1
+        above_geoid = dem_of_annotation(tmp_path / "geoid.tif", note, 0.0)
+        above_ellipsoid = dem_of_annotation(tmp_path / "ellipsoid.tif", note, 47.0)
+        for dem, right, wrong in ((above_geoid, "geoid", "ellipsoid"), (above_ellipsoid, "ellipsoid", "geoid")):
+            assert open_scene(product, Declared(terrain=Terrain(dem, right, "47"))).recipe is not None
+            with pytest.raises(SceneError, match=f"Give --dem-height {right}"):
+                open_scene(product, Declared(terrain=Terrain(dem, wrong, "47")))
+    if not found:
+        pytest.skip("needs a product with sea in it")
+    rome = real_data / "dem" / "Rome-30m-DEM.tif"
+    if rome.is_file():
+        # too few points of the grid lie in it to tell, and so it is taken at its word
+        covered = max(real_products(real_data), key=lambda p: p.name)
+        assert open_scene(covered, Declared(terrain=Terrain(rome, None, "48.5"))).recipe is not None
 
 
 def test_terrain_moves_pixels_as_the_orbit_says(tmp_path):

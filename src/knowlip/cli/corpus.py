@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -143,25 +144,23 @@ def build(
 @app.command()
 def info(corpus: CorpusArgument, as_json: AsJson = False) -> None:
     """Show what a corpus holds."""
+    import numpy as np
+
     from knowlip.corpus.store import open_corpus
 
     opened = open_corpus(corpus)
-    tiles = opened.tiles
-    boxes = [b for b in tiles["bbox"] if b is not None]
-    edges = (
-        [min(b[k] for b in boxes) for k in ("xmin", "ymin")] + [max(b[k] for b in boxes) for k in ("xmax", "ymax")]
-        if boxes
-        else None
-    )
+    boxes = opened.tile_column("bbox").drop_null().flatten()
+    gsd_m = opened.tile_column("gsd").drop_null().to_numpy()
+    edges = np.array([[c.min(), c.max()] for c in map(np.asarray, boxes)]) if len(gsd_m) else None
     facts = {
         "name": opened.info["name"],
         "counts": opened.info["counts"],
         "annotation": opened.info.get("annotation", {}).get("counts"),
         "rounds": opened.rounds(),
-        "bbox": edges,
-        "gsd_m": [float(tiles["gsd"].min()), float(tiles["gsd"].max())] if boxes else None,
-        "platforms": tiles["platform"].fillna("unknown").value_counts().to_dict(),
-        "countries": tiles["knowlip:country"].value_counts().to_dict(),
+        "bbox": None if edges is None else [*edges[:2, 0].tolist(), *edges[2:, 1].tolist()],
+        "gsd_m": [float(gsd_m.min()), float(gsd_m.max())] if len(gsd_m) else None,
+        "platforms": dict(Counter(p or "unknown" for p in opened.tile_column("platform").to_pylist()).most_common()),
+        "countries": dict(Counter(opened.tile_column("knowlip:country").drop_null().to_pylist()).most_common()),
         "made_with": opened.info["made_with"],
     }
     lines = [
@@ -203,7 +202,11 @@ def merge(
         made = run([open_corpus(c) for c in corpora], out, _split_spec(fractions, seed, by), name or None, progress)
     counts = made.info["counts"]
     text = f"{counts['tiles']} tiles of {counts['scenes']} scenes in {out}: {_split_line(counts)}"
-    show({"corpus": out, "name": made.info["name"]} | counts, as_json, text)
+    clashes = made.info["clashes"]
+    for clash in clashes:
+        fate = f"is called {clash['renamed']}" if clash["renamed"] else "is there already, and kept once"
+        text += f"\nscene {clash['scene']} of {clash['corpus']} {fate}"
+    show({"corpus": out, "name": made.info["name"], "clashes": clashes} | counts, as_json, text)
 
 
 @app.command()
@@ -215,7 +218,7 @@ def split(
     as_json: AsJson = False,
 ) -> None:
     """Divide a corpus's places into training, validation and test anew."""
-    from knowlip.corpus.merge import resplit, tiles_without_split
+    from knowlip.corpus.resplit import resplit, tiles_without_split
     from knowlip.corpus.store import open_corpus
 
     made = resplit(open_corpus(corpus), _split_spec(fractions, seed, by))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import tempfile
@@ -131,9 +132,41 @@ class Folder:
         try:
             return pq.read_table(pa.BufferReader(self.read_bytes(name)), columns=columns)
         except (OSError, pa.ArrowException) as error:
-            raise CorpusError(
-                self.path(name), f"cannot be read ({error})", "Run the command that made it again, into a new folder"
-            ) from error
+            raise self._unreadable(name, error) from error
+
+    @contextmanager
+    def parquet(self, name: str) -> Iterator[pq.ParquetFile]:
+        """A Parquet file, opened to be read in parts.
+
+        Raises:
+            CorpusError: It is missing or damaged.
+        """
+        fs, base = self._fs_and_base
+        try:
+            with fs.open(f"{base}/{name}", "rb") as stream, pq.ParquetFile(stream) as file:
+                yield file
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(name, error) from error
+
+    def table_batches(self, name: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """The content of a Parquet file in order, some thousand rows at a time.
+
+        Raises:
+            CorpusError: It is missing or damaged.
+        """
+        with self.parquet(name) as file:
+            for batch in file.iter_batches(ROW_GROUP, columns=columns):
+                yield pa.Table.from_batches([batch])
+
+    def sha256(self, name: str) -> str:
+        """The SHA-256 of a file, without reading it into memory whole."""
+        fs, base = self._fs_and_base
+        with fs.open(f"{base}/{name}", "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    def _unreadable(self, name: str, error: Exception) -> CorpusError:
+        remedy = "Run the command that made it again, into a new folder"
+        return CorpusError(self.path(name), f"cannot be read ({error})", remedy)
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Write a Parquet file, zstd-compressed."""

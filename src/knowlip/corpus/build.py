@@ -17,18 +17,18 @@ from knowlip.core.folder import Folder
 from knowlip.core.parallel import Engine, map_items
 from knowlip.corpus.croissant import croissant
 from knowlip.corpus.grids import TileSpec
-from knowlip.corpus.merge import split_counts
+from knowlip.corpus.inputs import gather, identity
 from knowlip.corpus.parts import OBJECT_SCHEMA, object_parts, tile_parts
 from knowlip.corpus.placing import where_of, with_places, with_splits
 from knowlip.corpus.records import Rejected, ScenePart, SceneRecord
 from knowlip.corpus.simulated import SimulatedJob, SimulateSpec, simulated_jobs, tile_simulated
-from knowlip.corpus.splits import SplitSpec, split_by_place
+from knowlip.corpus.splits import SplitSpec, split_by_place, split_counts
 from knowlip.corpus.stac import scene_table, tile_schema
 from knowlip.corpus.store import FORMAT_VERSION, Corpus, open_corpus
 from knowlip.corpus.tiling import SceneJob, tile_scene
 from knowlip.knowledge import places
-from knowlip.scenes.products import find_scenes, identity_of, scene_id_of
-from knowlip.scenes.sidecar import Declared, read_sidecar
+from knowlip.scenes.products import scene_id_of
+from knowlip.scenes.sidecar import Declared
 
 
 class BuildConfig(BaseModel):
@@ -89,7 +89,7 @@ def build_corpus(
     config, declared, folder = config or BuildConfig(), declared or Declared(), Folder(out)
     template = SceneJob(Path(), declared, folder, config.tiles, config.name, rasters)
     simulated = simulated_jobs(config.simulate, template)
-    paths, rejected = ([], []) if simulated and not inputs else _gather(inputs, folder, declared.chips)
+    paths, rejected = ([], []) if simulated and not inputs else gather(inputs, folder, declared.chips)
     taken = {job.order.scene_id for job in simulated}
     for path in [p for p in paths if scene_id_of(p, declared.chips) in taken]:
         paths.remove(path)
@@ -97,7 +97,7 @@ def build_corpus(
     lineage = {
         "config": config.model_dump(),
         "declared": _said(declared),
-        "inputs": [_identity(p, declared.chips) for p in paths],
+        "inputs": [identity(p, declared.chips) for p in paths],
     }
     fingerprint = hashlib.sha256(repr(lineage).encode()).hexdigest()
     if (finished := _begin(folder, fingerprint)) is not None:
@@ -138,41 +138,6 @@ def _said(declared: Declared) -> dict[str, Any]:
     if declared.terrain is not None:
         said["terrain"] = {"name": declared.terrain.path.name, "identity": declared.terrain.identity()}
     return said
-
-
-def _identity(path: Path, take_chips: bool) -> str:
-    """Name, size and what the sidecar says of a scene: a change of one of them makes another corpus."""
-    try:
-        said = repr(read_sidecar(path))
-    except SceneError as error:
-        said = error.reason
-    return f"{identity_of(path, take_chips)}:{hashlib.sha256(said.encode()).hexdigest()[:16]}"
-
-
-def _gather(inputs: Sequence[str | Path], out: Folder, take_chips: bool) -> tuple[list[Path], list[Rejected]]:
-    """All rasters, each once, in an order that does not depend on the order of the inputs."""
-    found: dict[Path, None] = {}
-    rejected = []
-    for given in inputs:
-        try:
-            rasters = (p.resolve() for p in find_scenes(Path(given), take_chips))
-            # an --out below the scenes' folder holds tiles, not scenes
-            found |= dict.fromkeys(p for p in rasters if not (out.is_local and p.is_relative_to(out.path())))
-        except SceneError as error:
-            rejected.append(Rejected(error.subject, error.reason, error.remedy))
-    unique: dict[str, Path] = {}
-    for path in sorted(found, key=lambda p: (p.stem, str(p))):
-        scene_id = scene_id_of(path, take_chips)
-        if scene_id in unique:
-            rejected.append(Rejected(str(path), f"has the same name as {unique[scene_id]}", "Rename one of the two"))
-        else:
-            unique[scene_id] = path
-    if not (unique or rejected):
-        raise SceneError(out.path(), "is given no scenes that lie outside it", "Choose another --out")
-    if not unique:
-        first = rejected[0]
-        raise SceneError(first.path, first.reason, first.remedy)
-    return list(unique.values()), rejected
 
 
 def _begin(folder: Folder, fingerprint: str) -> Corpus | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from knowlip.core.folder import Folder
@@ -59,7 +58,7 @@ _FIELDS = {
 
 def croissant(folder: Folder, info: dict[str, Any]) -> dict[str, Any]:
     """Describe a corpus whose `tiles.parquet` is written."""
-    digest = hashlib.sha256(folder.read_bytes("tiles.parquet")).hexdigest()
+    digest = folder.sha256("tiles.parquet")
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",

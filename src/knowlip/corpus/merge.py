@@ -1,32 +1,30 @@
-"""Corpora put together into a new one, and the splits of one made anew; both leave the tiles' files as they are."""
+"""Corpora put together into a new one; the tiles' files stay as they are."""
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import shutil
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from knowlip import __version__
 from knowlip.core.errors import CorpusError
 from knowlip.core.folder import Folder, cannot_write
-from knowlip.core.geoproperties import SPLITS
+from knowlip.corpus.clashes import Taken, taken_from
 from knowlip.corpus.croissant import croissant
-from knowlip.corpus.placing import where_of, with_splits
-from knowlip.corpus.splits import SplitSpec, split_by_place
+from knowlip.corpus.placing import WHERE_COLUMNS, where_of, with_splits
+from knowlip.corpus.splits import SplitSpec, split_by_place, split_counts
 from knowlip.corpus.stac import tile_schema
-from knowlip.corpus.store import FORMAT_VERSION, Corpus, open_corpus
-
-STAGE = ".split"
-"""Where a new split waits until all its files are there."""
+from knowlip.corpus.store import FORMAT_VERSION, STATEMENT_SCHEMA, Corpus, open_corpus
 
 Progress = Callable[[int, int, str], None]
+Part = tuple[Corpus, Taken]
+"""A corpus, and what goes from it into the merged one."""
 
 
 def merge(
@@ -41,18 +39,21 @@ def merge(
     Facts, statements of every round, targets and land cover come along. Files are hard links where the disk allows it.
     A merge that was stopped goes on where it was; the same call on a finished corpus changes nothing.
 
+    A scene that several corpora have is kept once. Scenes that only share their id are told apart: the first by the
+    order of the corpora's fingerprints keeps it, the others' ids end with their corpus's fingerprint. `clashes` of
+    `corpus.json` lists both.
+
     Args:
         spec: How places are divided.
         name: Name of the new corpus; that of the first without it.
         progress: Called with (files done, files in all, name).
 
     Raises:
-        CorpusError: Scenes of one id are in two corpora, only some corpora are annotated, or `out` holds something
-            else.
+        CorpusError: Only some corpora are annotated, or `out` holds something else.
         OutputError: `out` cannot be written.
     """
     spec, folder = spec or SplitSpec(), Folder(out)
-    _refuse_clashes(corpora)
+    _refuse_half_annotated(corpora)
     corpora = sorted(corpora, key=lambda c: str(c.info["fingerprint"]))
     sources = [{k: c.info.get(k) for k in ("name", "fingerprint", "licence", "build", "declared")} for c in corpora]
     identity = repr([sources, spec.model_dump(), name, [_annotated(c) for c in corpora]])
@@ -63,10 +64,15 @@ def merge(
             return finished
         raise CorpusError(out, "already holds another corpus", "Choose another --out, or remove it first")
     _claim(folder, fingerprint)
-    _place_files(corpora, folder, progress)
-    info = _merged_info(corpora, sources, spec, name, fingerprint)
-    info["counts"] |= _write_tables(corpora, folder, spec, info["name"])
-    _write_statements(corpora, folder)
+    parts = list(zip(corpora, taken_from(corpora), strict=True))
+    _place_files(parts, folder, progress)
+    info = _merged_info(parts, sources, spec, name, fingerprint)
+    info["counts"] |= _write_tables(parts, folder, spec, info["name"])
+    statements = _write_statements(parts, folder)
+    if "annotation" in info:
+        with folder.parquet("facts.parquet") as facts:
+            rows = {"facts": facts.metadata.num_rows, "statements": statements}
+        info["annotation"]["counts"] = {"tiles": info["counts"]["tiles"]} | rows
     folder.write_json("croissant.json", croissant(folder, info))
     # last of all: its presence says that everything else is there
     folder.write_json("corpus.json", info)
@@ -74,14 +80,7 @@ def merge(
     return open_corpus(out)
 
 
-def _refuse_clashes(corpora: Sequence[Corpus]) -> None:
-    found = Counter(s for c in corpora for s in c.scenes.index)
-    if twice := sorted(s for s, n in found.items() if n > 1):
-        where = [c.folder.path() for c in corpora if twice[0] in c.scenes.index]
-        more = f" and {len(twice) - 1} others" if len(twice) > 1 else ""
-        raise CorpusError(
-            where[1], f"holds scene {twice[0]}{more}, as {where[0]} does", "Merge corpora of different scenes"
-        )
+def _refuse_half_annotated(corpora: Sequence[Corpus]) -> None:
     annotated = [bool(_annotated(c)) for c in corpora]
     if any(annotated) and not all(annotated):
         bare = corpora[annotated.index(False)].folder.path()
@@ -103,143 +102,151 @@ def _claim(folder: Folder, fingerprint: str) -> None:
     folder.write_json(".build/fingerprint.json", {"fingerprint": fingerprint})
 
 
-def _place_files(corpora: Sequence[Corpus], folder: Folder, progress: Progress) -> None:
+def _place_files(parts: Sequence[Part], folder: Folder, progress: Progress) -> None:
     """Every tile's files at their new places, those excepted that an earlier run placed."""
-    there = {n for kind in ("tiles", "landcover") for n in folder.names(f"{kind}/*/*.tif")}
-    total, done = sum(len(c.tiles) for c in corpora), 0
-    for corpus in corpora:
-        tiles = corpus.tiles
-        for tile_id, scene_id, cover in zip(
-            tiles.index, tiles["knowlip:scene"], tiles["knowlip:landcover"], strict=True
-        ):
-            for kind in ("tiles", "landcover") if cover else ("tiles",):
-                if (file := f"{kind}/{scene_id}/{tile_id}.tif") not in there:
-                    place_file(corpus.folder, folder, file)
-            progress(done := done + 1, total, tile_id)
+    total, done = sum(c.info["counts"]["tiles"] for c, _ in parts), 0
+    for corpus, taken in parts:
+        scene, there = "", set[str]()
+        for table in corpus.tile_batches(["id", "knowlip:scene", "knowlip:landcover"]):
+            for tile_id, scene_id, cover in zip(*(table[n].to_pylist() for n in table.column_names), strict=True):
+                new_scene, new_tile = taken.scene(scene_id), taken.tile(tile_id)
+                progress(done := done + 1, total, tile_id)
+                if new_scene is None or new_tile is None:
+                    continue
+                if new_scene != scene:
+                    scene = new_scene
+                    there = {
+                        n for kind in ("tiles", "landcover") for n in folder.names(f"{kind}/{glob.escape(scene)}/*.tif")
+                    }
+                for kind in ("tiles", "landcover") if cover else ("tiles",):
+                    if (name := f"{kind}/{new_scene}/{new_tile}.tif") not in there:
+                        place_file(corpus.folder, f"{kind}/{scene_id}/{tile_id}.tif", folder, name)
 
 
-def place_file(source: Folder, target: Folder, name: str) -> None:
-    """A file at the same name in another folder: a hard link on one disk, otherwise a copy; whole or not at all.
+def place_file(source: Folder, old: str, target: Folder, name: str) -> None:
+    """A file of one folder in another: a hard link on one disk, otherwise a copy; whole or not at all.
 
     Raises:
         OutputError: It cannot be written.
     """
     if not (source.is_local and target.is_local):
-        target.write_bytes(name, source.read_bytes(name))
+        target.write_bytes(name, source.read_bytes(old))
         return
     path = Path(target.path(name))
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(source.path(name), temporary)
+            os.link(source.path(old), temporary)
         except OSError:
-            shutil.copyfile(source.path(name), temporary)
+            shutil.copyfile(source.path(old), temporary)
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, FileNotFoundError) and not os.path.exists(source.path(name)):
-            raise CorpusError(source.path(name), "is missing", "Build its corpus again") from error
+        if isinstance(error, FileNotFoundError) and not os.path.exists(source.path(old)):
+            raise CorpusError(source.path(old), "is missing", "Build its corpus again") from error
         raise cannot_write(str(path), error) from error
 
 
-def _write_tables(corpora: Sequence[Corpus], folder: Folder, spec: SplitSpec, name: str) -> dict[str, int]:
-    tables = [c.tiles_table for c in corpora]
-    splits = split_by_place(where_of(tables), spec)
+def _tiles(parts: Sequence[Part], columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """Rows of all corpora's `tiles.parquet`, under their new ids."""
+    for corpus, taken in parts:
+        for table in corpus.tile_batches(columns):
+            yield _renamed_tiles(table, taken) if taken.clashes else table
+
+
+def _renamed_tiles(table: pa.Table, taken: Taken) -> pa.Table:
+    rows = table.to_pylist()
+    kept = []
+    for row in rows:
+        scene, tile = taken.scene(row["knowlip:scene"]), taken.tile(row["id"])
+        if scene is not None and tile is not None:
+            if "assets" in row:
+                row["assets"]["data"]["href"] = f"tiles/{scene}/{tile}.tif"
+            kept.append(row | {"id": tile, "knowlip:scene": scene})
+    return pa.Table.from_pylist(kept, schema=table.schema)
+
+
+def _write_tables(parts: Sequence[Part], folder: Folder, spec: SplitSpec, name: str) -> dict[str, int]:
+    splits = split_by_place(where_of(_tiles(parts, WHERE_COLUMNS)), spec)
     at = 0
     with folder.table_writer("tiles.parquet", tile_schema()) as write:
-        for table in tables:
+        for table in _tiles(parts):
             new = with_splits(table, splits[at : at + len(table)])
             column = new.schema.get_field_index("collection")
             new = new.set_column(column, new.schema.field(column), pa.array([name] * len(new), pa.string()))
             write(new.cast(tile_schema()))
             at += len(table)
-    for table_name in ("scenes", "objects", "rejected", *(["facts"] if _annotated(corpora[0]) else [])):
-        parts = [c.table(table_name) for c in corpora]
-        # a column that is null throughout a corpus may have another type there
-        folder.write_table(f"{table_name}.parquet", pa.concat_tables(parts, promote_options="permissive"))
-    return split_counts(splits)
+    rows = {n: _write_table(parts, folder, f"{n}.parquet") for n in ("scenes", "objects", "rejected")}
+    if _annotated(parts[0][0]):
+        _write_table(parts, folder, "facts.parquet")
+    return {"tiles": len(splits), **rows} | split_counts(splits)
 
 
-def split_counts(splits: Sequence[str | None]) -> dict[str, int]:
-    """The counts of `corpus.json` that a split decides."""
-    return {f"{s}_tiles": sum(split == s for split in splits) for s in SPLITS}
+def _write_table(parts: Sequence[Part], folder: Folder, name: str) -> int:
+    """Put a table of all corpora that have it together, a piece at a time, and count its rows."""
+    having = [(c, taken) for c, taken in parts if c.folder.exists(name)]
+    schemas = []
+    for corpus, _ in having:
+        with corpus.folder.parquet(name) as file:
+            schemas.append(file.schema_arrow)
+    # a column that is null throughout a corpus may have another type there, and an older corpus lacks some
+    schema, total = pa.unify_schemas(schemas, promote_options="permissive"), 0
+    empty = schema.empty_table()
+    with folder.table_writer(name, schema) as write:
+        for corpus, taken in having:
+            for table in corpus.folder.table_batches(name):
+                new = taken.rows(table)
+                write(pa.concat_tables([empty, new], promote_options="permissive").cast(schema))
+                total += len(new)
+    return total
 
 
-def _write_statements(corpora: Sequence[Corpus], folder: Folder) -> None:
-    """Each round of any corpus; a corpus without it did not change in it."""
-    for number in sorted({r for c in corpora for r in c.rounds()}):
-        parts = [c.changes(number) for c in corpora if number in c.rounds()]
-        folder.write_table(f"statements/round={number:02d}/statements.parquet", pa.concat_tables(parts))
+def _write_statements(parts: Sequence[Part], folder: Folder) -> int:
+    """Each round of any corpus; a corpus without it did not change in it. Returns the rows of the first."""
+    counts = []
+    for number in sorted({r for c, _ in parts for r in c.rounds()}):
+        name, total = f"statements/round={number:02d}/statements.parquet", 0
+        with folder.table_writer(name, STATEMENT_SCHEMA) as write:
+            for corpus, taken in parts:
+                for source in corpus.folder.names(f"statements/round={number:02d}/*.parquet"):
+                    for table in corpus.folder.table_batches(source):
+                        new = taken.rows(table)
+                        write(new.cast(STATEMENT_SCHEMA))
+                        total += len(new)
+        counts.append(total)
+    return counts[0] if counts else 0
 
 
 def _merged_info(
-    corpora: Sequence[Corpus], sources: list[dict[str, Any]], spec: SplitSpec, name: str | None, fingerprint: str
+    parts: Sequence[Part], sources: list[dict[str, Any]], spec: SplitSpec, name: str | None, fingerprint: str
 ) -> dict[str, Any]:
+    corpora = [c for c, _ in parts]
     first = corpora[0].info
-    counts = {k: sum(c.info["counts"][k] for c in corpora) for k in first["counts"]}
+    simulated = sum(bool(s) for c, t in parts for i, s in c.scenes["simulated"].items() if t.scene(str(i)) is not None)
     info = {
         "name": name or first["name"],
         "format_version": FORMAT_VERSION,
         "made_with": f"sar-knowlip {__version__}",
         "licence": " AND ".join(sorted({str(c.info["licence"]) for c in corpora})),
         "fingerprint": fingerprint,
-        "counts": counts,
+        # the order that a build gives them
+        "counts": dict.fromkeys(first["counts"], 0) | {"simulated_scenes": simulated},
         "build": {"name": name or first["name"], "split": spec.model_dump()},
         "declared": {},
         "merged": sources,
-        "lineage": [entry for c in corpora for entry in c.info["lineage"]],
+        "clashes": [vars(clash) for _, t in parts for clash in t.clashes.values()],
+        "lineage": [entry for c, t in parts for entry in _lineage(c, t)],
         "knowledge": first["knowledge"],
     }
     if annotations := [a for c in corpora if (a := _annotated(c))]:
         settings = [a["settings"] for a in annotations]
         same = all(s == settings[0] for s in settings)
-        summed = {k: sum(a["counts"][k] for a in annotations) for k in annotations[0]["counts"]}
-        info["annotation"] = {"settings": settings[0] if same else {"merged": settings}, "counts": summed}
+        info["annotation"] = {"settings": settings[0] if same else {"merged": settings}}
     return info
 
 
-def resplit(corpus: Corpus, spec: SplitSpec) -> Corpus:
-    """Divide a corpus's places anew; its tiles, statements and everything else stay.
-
-    All new files are written aside first and then take their places; a run that was stopped in between is finished by
-    the next one.
-
-    Raises:
-        OutputError: The corpus cannot be written.
-    """
-    folder = corpus.folder
-    if folder.exists(f"{STAGE}/ready.json"):
-        _take_place(folder)
-        corpus = open_corpus(folder.root)
-    table = corpus.tiles_table
-    splits = split_by_place(where_of([table]), spec)
-    if splits == table["knowlip:split"].to_pylist() and corpus.info["build"].get("split") == spec.model_dump():
-        return corpus
-    stage = Folder(folder.path(STAGE))
-    stage.write_table("tiles.parquet", with_splits(table, splits))
-    entry = {"verb": "split", "made_with": f"sar-knowlip {__version__}", "before": corpus.info["fingerprint"]}
-    history = [*corpus.info.get("history", []), entry | {"split": spec.model_dump()}]
-    info = corpus.info | {
-        "fingerprint": hashlib.sha256(repr(history[-1]).encode()).hexdigest(),
-        "counts": corpus.info["counts"] | split_counts(splits),
-        "build": corpus.info["build"] | {"split": spec.model_dump()},
-        "history": history,
-    }
-    stage.write_json("croissant.json", croissant(stage, info))
-    stage.write_json("corpus.json", info)
-    stage.write_json("ready.json", {})
-    _take_place(folder)
-    return open_corpus(folder.root)
-
-
-def _take_place(folder: Folder) -> None:
-    stage = Folder(folder.path(STAGE))
-    for name in ("tiles.parquet", "croissant.json", "corpus.json"):
-        folder.write_bytes(name, stage.read_bytes(name))
-    folder.remove(STAGE)
-
-
-def tiles_without_split(corpus: Corpus) -> int:
-    """How many tiles lie too near to another split to be in any."""
-    return int(pc.sum(pc.is_null(corpus.tiles_table["knowlip:split"])).as_py() or 0)
+def _lineage(corpus: Corpus, taken: Taken) -> list[str]:
+    """The products that a corpus's scenes were made of, one a scene and in their order, where these are taken."""
+    lineage = corpus.info["lineage"]
+    return [entry for entry, s in zip(lineage, corpus.scenes.index, strict=True) if taken.scene(str(s)) is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,15 +16,15 @@ from knowlip.scenes.chips import NO_PLACE
 
 NEAR_SPLIT = "lies within one tile of another split, so that it may be in neither"
 
-_WHERE_COLUMNS = ["id", "knowlip:scene", "platform", "bbox", "knowlip:gsd_x_m", "knowlip:gsd_y_m", "proj:shape"]
-_WHERE_COLUMNS += ["knowlip:country", "knowlip:nearest_city"]
+WHERE_COLUMNS = ["id", "knowlip:scene", "platform", "bbox", "knowlip:gsd_x_m", "knowlip:gsd_y_m", "proj:shape"]
+WHERE_COLUMNS += ["knowlip:country", "knowlip:nearest_city"]
 
 
 def where_of(tables: Iterable[pa.Table]) -> list[Where | None]:
     """What a split needs of each row of tables like `tiles.parquet`; None for a row that has no place."""
     found: list[Where | None] = []
     for table in tables:
-        for row in table.select(_WHERE_COLUMNS).to_pylist():
+        for row in table.select(WHERE_COLUMNS).to_pylist():
             box, (rows, cols) = row["bbox"], row["proj:shape"]
             if box is None:
                 found.append(None)
@@ -32,7 +33,9 @@ def where_of(tables: Iterable[pa.Table]) -> list[Where | None]:
             size_km = max(row["knowlip:gsd_x_m"] * cols, row["knowlip:gsd_y_m"] * rows) / 1000
             bbox = (box["xmin"], box["ymin"], east, box["ymax"])
             city = f"{row['knowlip:country']}/{row['knowlip:nearest_city']}"
-            found.append(Where(row["id"], row["knowlip:scene"], row["platform"] or "unknown", bbox, size_km, city))
+            # millions of rows share these texts
+            scene, stratum = sys.intern(row["knowlip:scene"]), sys.intern(row["platform"] or "unknown")
+            found.append(Where(row["id"], scene, stratum, bbox, size_km, sys.intern(city)))
     return found
 
 

@@ -33,6 +33,7 @@ class SceneRecord(BaseModel):
     acquisition: Acquisition
     tiles: int
     tiles_without_data: int
+    tiles_constant: int
     db_percentiles: list[list[float]]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+import sys
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,8 +14,12 @@ import shapely
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from knowlip.core.geoproperties import SPLITS
+
 KM_PER_DEGREE = 111.195
 """Length of one degree on the mean sphere."""
+PIECE = 65_536
+"""Tiles that are compared with others at a time."""
 
 
 class SplitSpec(BaseModel):
@@ -37,7 +42,7 @@ class SplitSpec(BaseModel):
     by: Literal["block", "city"] = "block"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Where:
     """What a split needs of a tile: scene, stratum (platform), box in degrees (west <= east), size in km and city."""
 
@@ -146,7 +151,7 @@ def _places(boxes: NDArray[np.float64], area: list[int], members: list[int], blo
         blocks = np.maximum(np.rint(extent / block_km), 1)
         cell = np.minimum((centre - corner) / (extent / blocks), blocks - 1).astype(int)
         name = f"{b[:, 0].min():.3f},{b[:, 1].min():.3f}"
-        places |= {i: f"{name}/{x}.{y}" for i, (x, y) in zip(indices, cell, strict=True)}
+        places |= {i: sys.intern(f"{name}/{x}.{y}") for i, (x, y) in zip(indices, cell.tolist(), strict=True)}
     return places
 
 
@@ -169,13 +174,22 @@ def _divide(places: dict[int, str], spec: SplitSpec) -> dict[str, str]:
 def _apart(tiles: Sequence[Where], boxes: NDArray[np.float64], assigned: list[str | None]) -> list[str | None]:
     """Leave out the training tiles near validation or test, then validation tiles near test."""
     result = list(assigned)
-    grown = shapely.box(*_grown(boxes, np.array([t.size_km for t in tiles])).T)
-    exact = shapely.box(*boxes.T)
+    size_km = np.array([t.size_km for t in tiles])
     for loser, winners in (("train", ("val", "test")), ("val", ("test",))):
-        losing = [i for i, s in enumerate(result) if s == loser]
-        winning = [i for i, s in enumerate(result) if s in winners]
-        if losing and winning:
-            tree = shapely.STRtree(exact[winning])
-            for i in set(tree.query(grown[losing], predicate="intersects")[0].tolist()):
-                result[losing[i]] = None
+        losing = np.array([i for i, s in enumerate(result) if s == loser], np.intp)
+        winning = np.array([i for i, s in enumerate(result) if s in winners], np.intp)
+        if not (len(losing) and len(winning)):
+            continue
+        tree = shapely.STRtree(shapely.box(*boxes[winning].T))
+        # shapes take ten times the memory of their numbers, so that they are made a piece at a time
+        for some in np.array_split(losing, -(-len(losing) // PIECE)):
+            near = shapely.box(*_grown(boxes[some], size_km[some]).T)
+            for i in np.unique(tree.query(near, predicate="intersects")[0]):
+                result[some[i]] = None
     return result
+
+
+def split_counts(splits: Sequence[str | None]) -> dict[str, int]:
+    """The counts of `corpus.json` that a split decides."""
+    found = Counter(splits)
+    return {f"{s}_tiles": found[s] for s in SPLITS}

@@ -269,6 +269,7 @@ def scene_table(scenes: list[SceneRecord]) -> pa.Table:
         "polarisations": _STRINGS,
         "tiles": whole,
         "tiles_without_data": whole,
+        "tiles_constant": whole,
         "db_percentiles": pa.list_(pa.list_(real)),
         "acquired": pa.timestamp("us", tz="UTC"),
         "centre_frequency_ghz": real,

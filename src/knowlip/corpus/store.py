@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,9 +21,13 @@ from knowlip.core.errors import CorpusError
 from knowlip.core.folder import Folder
 from knowlip.core.radiometry import Radiometry
 from knowlip.corpus.cogread import decode_cog
+from knowlip.corpus.stac import TILE_SCHEMA
 from knowlip.scenes.geotiff import valid_mask
 
 FORMAT_VERSION = 1
+
+SPLIT_STAGE = ".split"
+"""Where the files of a new split wait until all are there; `ready.json` says that they are."""
 
 _TEXT, _WHOLE = pa.string(), pa.int64()
 _SLOT = pa.struct([("name", _TEXT), ("kind", _TEXT), ("value", _TEXT), ("start", _WHOLE), ("end", _WHOLE)])
@@ -102,10 +107,22 @@ class Corpus:
         frame: pd.DataFrame = self.folder.read_table("scenes.parquet").to_pandas()
         return frame.set_index("scene_id", drop=False)
 
+    def tile_batches(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """`tiles.parquet` in order, some thousand rows at a time."""
+        yield from self.folder.table_batches("tiles.parquet", columns)
+
+    def tile_column(self, name: str) -> pa.ChunkedArray:
+        """One column of `tiles.parquet`."""
+        return pa.chunked_array(
+            [c for t in self.tile_batches([name]) for c in t[name].chunks], TILE_SCHEMA.field(name).type
+        )
+
     def tile_ids(self, split: str | None = None) -> list[str]:
         """Sorted ids of all tiles or of one split."""
-        frame = self.tiles if split is None else self.tiles[self.tiles["knowlip:split"] == split]
-        return sorted(frame.index)
+        ids = self.tile_column("id")
+        return sorted(
+            (ids if split is None else ids.filter(pc.equal(self.tile_column("knowlip:split"), split))).to_pylist()
+        )
 
     def table(self, name: str) -> pa.Table:
         """Any of the corpus's tables by file name without ending, such as `facts`.
@@ -185,7 +202,8 @@ class Corpus:
 
     @cached_property
     def _scene_of(self) -> dict[str, str]:
-        return {str(t): str(s) for t, s in zip(self.tiles.index, self.tiles["knowlip:scene"], strict=True)}
+        ids, scenes = self.tile_column("id"), self.tile_column("knowlip:scene")
+        return dict(zip(ids.to_pylist(), map(sys.intern, scenes.to_pylist()), strict=True))
 
     @cached_property
     def _scene_records(self) -> dict[str, dict[str, Any]]:
@@ -231,4 +249,19 @@ def open_corpus(path: str) -> Corpus:
         raise CorpusError(folder.path("corpus.json"), f"is damaged ({error})", "Build the corpus again") from error
     if version > FORMAT_VERSION:
         raise CorpusError(path, f"has format version {version}, newer than {FORMAT_VERSION}", "Update sar-knowlip")
+    if folder.exists(f"{SPLIT_STAGE}/ready.json"):
+        take_split(folder)
+        info = folder.read_json("corpus.json")
     return Corpus(folder, info)
+
+
+def take_split(folder: Folder) -> None:
+    """Put the files of a new split in their places; one that was stopped on the way is finished by whoever comes next.
+
+    Raises:
+        OutputError: The corpus cannot be written.
+    """
+    stage = Folder(folder.path(SPLIT_STAGE))
+    for name in ("tiles.parquet", "croissant.json", "corpus.json"):
+        folder.write_bytes(name, stage.read_bytes(name))
+    folder.remove(SPLIT_STAGE)

@@ -31,6 +31,8 @@ from knowlip.scenes.prepare import forget, prepared
 from knowlip.scenes.products import open_scene
 from knowlip.scenes.sidecar import Declared
 
+FEW_PX = 64
+"""Fewer valid pixels than this may have one value by chance."""
 GDAL_CACHE_MB = 128
 """Decoded blocks that GDAL keeps: a row of blocks of a very wide scene; its own measure is a share of all memory."""
 
@@ -58,12 +60,31 @@ class SceneJob:
 
 @dataclass
 class _Cut:
-    """What cutting a scene gathers."""
+    """What cutting a scene gathers.
+
+    Attributes:
+        empty: Tiles left out for too few valid pixels.
+        constant: Tiles left out because every band has one value.
+        lowest, highest: `(C,)` of the stored values of all tiles with valid pixels enough to tell.
+    """
 
     empty: int = 0
+    constant: int = 0
+    lowest: NDArray[Any] | None = None
+    highest: NDArray[Any] | None = None
     tiles: list[TileRecord] = field(default_factory=list)
     objects: list[dict[str, Any]] = field(default_factory=list)
     levels_db: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def is_constant(self, values: NDArray[Any]) -> bool:
+        """Whether a tile's valid pixels `(C, ...)` have one value in every band, which backscatter never has."""
+        if values[0].size < FEW_PX:
+            return False
+        others = tuple(range(1, values.ndim))
+        lowest, highest = values.min(axis=others), values.max(axis=others)
+        self.lowest = lowest if self.lowest is None else np.minimum(self.lowest, lowest)
+        self.highest = highest if self.highest is None else np.maximum(self.highest, highest)
+        return bool((lowest == highest).all())
 
 
 def tile_scene(job: SceneJob) -> ScenePart | Rejected:
@@ -108,6 +129,7 @@ def _cut_scene(scene: Scene, job: SceneJob) -> ScenePart:
         ):
             for grid in tile_grids(scene, job.spec):
                 _cut_grid(grid, dataset, truth, job, cut)
+        _refuse_constant(scene, cut)
         if not cut.tiles:
             raise SceneError(
                 scene.path,
@@ -119,6 +141,19 @@ def _cut_scene(scene: Scene, job: SceneJob) -> ScenePart:
         job.out.remove(f"landcover/{scene.scene_id}")
         raise
     return write_part(job.out, _scene_record(scene, job.path.name, cut), cut.tiles, cut.objects, job.collection)
+
+
+def _refuse_constant(scene: Scene, cut: _Cut) -> None:
+    """Refuse a scene of which a band has one value throughout: fill that no no-data value declares."""
+    if cut.lowest is None or cut.highest is None or not (same := cut.lowest == cut.highest).any():
+        return
+    band = int(same.argmax())
+    where = f" of its band {scene.polarisations[band]}" if len(same) > 1 else ""
+    raise SceneError(
+        scene.path,
+        f"has one value in every valid pixel{where} ({cut.lowest[band]:g})",
+        "Export it again; declare that value with --nodata if it stands for absent pixels",
+    )
 
 
 def _cut_grid(grid: TileGrid, dataset: Any, truth: TruthReader, job: SceneJob, cut: _Cut) -> None:
@@ -144,8 +179,11 @@ def _cut_grid(grid: TileGrid, dataset: Any, truth: TruthReader, job: SceneJob, c
             if share[at] < max(job.spec.min_valid, 1e-9):
                 cut.empty += 1
                 continue
-            kept[at] = True
             inside = slice(col - left, col - left + size)
+            if cut.is_constant(strip[:, :, inside] if share[at] == 1 else strip[:, :, inside][:, valid[:, inside]]):
+                cut.constant += 1
+                continue
+            kept[at] = True
             tile_id = f"{scene.scene_id}_r{grid.names[index, 0]:03d}_c{grid.names[index, 1]:03d}{grid.suffix}"
             affine = grid.box.affine @ Affine.translation(col, row)
             sha256 = _write(job.out, f"tiles/{scene.scene_id}/{tile_id}.tif", layout, strip[:, :, inside], affine)
@@ -202,5 +240,6 @@ def _scene_record(scene: Scene, source: str, cut: _Cut) -> SceneRecord:
         acquisition=scene.acquisition,
         tiles=len(cut.tiles),
         tiles_without_data=cut.empty,
+        tiles_constant=cut.constant,
         db_percentiles=[np.round(np.percentile(band, DB_PERCENTILES), 3).tolist() for band in levels_db],
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import rasterio
 from numpy.typing import NDArray
@@ -15,6 +16,14 @@ from rasterio.errors import RasterioError
 from knowlip.core.errors import SceneError
 from knowlip.core.scene import Scene
 from knowlip.corpus.grids import TileGrid
+
+_OBJECT_NUMBERS = ("centre_row", "centre_col", "length_m", "width_m", "heading_deg")
+_OBJECT_COLUMNS = pa.schema(
+    [(n, pa.string()) for n in ("object_id", "cls", "subtype")]
+    + [(n, pa.float64()) for n in _OBJECT_NUMBERS]
+    + [("corners", pa.list_(pa.float64()))]
+)
+"""What a target's row has to have; `state` and `source` may be there too."""
 
 
 class TruthReader:
@@ -39,7 +48,7 @@ class TruthReader:
                         scene.path, "its land-cover truth lies on another grid", "Simulate the scene again"
                     )
             if scene.truth.objects:
-                self.objects = pq.read_table(_beside(scene, scene.truth.objects)).to_pylist()
+                self.objects = _objects(_beside(scene, scene.truth.objects))
         except (RasterioError, OSError, ValueError) as error:
             raise SceneError(scene.path, f"its truth cannot be read ({error})", "Simulate the scene again") from error
 
@@ -53,6 +62,20 @@ class TruthReader:
     def landcover(self, grid: TileGrid, row: int, col: int, width: int) -> NDArray[np.uint8] | None:
         """Class codes `(size, width)` of a strip of tiles, or None."""
         return None if self._cover is None else grid.read_classes(self._cover, row, col, width)
+
+
+def _objects(path: Path) -> list[dict[str, Any]]:
+    """Rows of a scene's targets, in its pixels. Raises ValueError where a column is missing or has other values."""
+    table = pq.read_table(path)
+    if lacking := set(_OBJECT_COLUMNS.names) - set(table.column_names):
+        raise ValueError(f"{path.name} has no column {', '.join(sorted(lacking))}")
+    rows: list[dict[str, Any]] = table.select(_OBJECT_COLUMNS.names).cast(_OBJECT_COLUMNS).to_pylist()
+    for row in rows:
+        numbers = [*(row["corners"] or ()), *(row[n] for n in _OBJECT_NUMBERS)]
+        if len(numbers) != 8 + len(_OBJECT_NUMBERS) or None in numbers or not np.isfinite(numbers).all():
+            raise ValueError(f"{path.name} has a target without finite numbers")
+    more = [n for n in ("state", "source") if n in table.column_names]
+    return [row | extra for row, extra in zip(rows, table.select(more).to_pylist(), strict=True)]
 
 
 def _beside(scene: Scene, name: str) -> Path:

@@ -8,13 +8,17 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
+from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 from rio_cogeo.cogeo import cog_validate
 
 from knowlip.corpus.export.rows import tile_rows
+from knowlip.corpus.splits import split_counts
 from knowlip.corpus.stac import geoproperties, stac_item
 from knowlip.corpus.store import Corpus
 
@@ -31,14 +35,20 @@ def validate(corpus: Corpus, progress: Progress = lambda done, total, name: None
     """
     problems: list[str] = []
     errors_of = _stac_schema()
-    total = corpus.tiles_table.num_rows
+    total = len(corpus.tile_column("id"))
     for done, row in enumerate(tile_rows(corpus, None), 1):
         problems += _file(corpus, "tiles", row)
         if row["knowlip:landcover"]:
             problems += _file(corpus, "landcover", row)
         problems += _row(row, errors_of)
         progress(done, total, row["id"])
-    return [*problems, *_geoparquet(corpus), *_croissant(corpus), *_counts(corpus), *_overlaps(corpus)]
+    return [*problems, *check_tables(corpus)]
+
+
+def check_tables(corpus: Corpus) -> Iterator[str]:
+    """Problems of a corpus's tables and of what describes them, apart from those of single tiles."""
+    for check in (_geoparquet, _croissant, _counts, _overlaps):
+        yield from check(corpus)
 
 
 def _file(corpus: Corpus, kind: str, row: dict[str, Any]) -> Iterator[str]:
@@ -89,26 +99,33 @@ def _row(row: dict[str, Any], errors_of: Callable[[dict[str, Any]], list[str]]) 
 
 
 def _geoparquet(corpus: Corpus) -> Iterator[str]:
-    """GeoParquet 1.1: metadata that name the geometry column, and geometries of the kinds they list."""
+    """GeoParquet 1.1: metadata that GeoPandas understands, and valid geometries of the kinds that they list."""
     import geopandas
 
-    data = pa.BufferReader(corpus.folder.read_bytes("tiles.parquet"))
-    try:
-        geo = json.loads(pq.read_metadata(data).metadata[b"geo"])
-        data.seek(0)
-        frame = geopandas.read_parquet(data, columns=["id", "geometry"])
-        kinds = set(geo["columns"][geo["primary_column"]]["geometry_types"])
-    except (KeyError, ValueError, TypeError) as error:
-        yield f"tiles.parquet: is not GeoParquet ({error})"
-        return
-    # a chip has no geometry
-    frame = frame[frame.geometry.notna()]
-    if found := set(frame.geometry.geom_type) - kinds:
-        yield f"tiles.parquet: has geometries that its metadata do not name ({', '.join(sorted(found))})"
-    for tile_id in frame["id"][~frame.geometry.is_valid]:
-        yield f"{tile_id}: has a footprint that is not valid"
-    for tile_id in frame["id"][frame["id"].duplicated()]:
-        yield f"{tile_id}: is there twice"
+    kinds: set[str] | None = None
+    seen: set[str] = set()
+    for table in corpus.tile_batches(["id", "geometry"]):
+        if kinds is None:
+            try:
+                geo = json.loads(table.schema.metadata[b"geo"])
+                kinds = set(geo["columns"][geo["primary_column"]]["geometry_types"])
+                some = pa.BufferOutputStream()
+                pq.write_table(table.slice(0, 100), some)
+                geopandas.read_parquet(pa.BufferReader(some.getvalue()))
+            except (KeyError, ValueError, TypeError) as error:
+                yield f"tiles.parquet: is not GeoParquet ({error})"
+                return
+        # a chip has no geometry
+        shapes = shapely.from_wkb(table["geometry"].to_numpy())
+        here = ~shapely.is_missing(shapes)
+        ids = np.array(table["id"].to_pylist(), object)
+        if found := {g.geom_type for g in shapes[here]} - kinds:
+            yield f"tiles.parquet: has geometries that its metadata do not name ({', '.join(sorted(found))})"
+        yield from (
+            f"{tile_id}: has a footprint that is not valid" for tile_id in ids[here & ~shapely.is_valid(shapes)]
+        )
+        twice = [i for i in ids if i in seen or seen.add(i)]  # type: ignore[func-returns-value]
+        yield from (f"{tile_id}: is there twice" for tile_id in twice)
 
 
 def _croissant(corpus: Corpus) -> Iterator[str]:
@@ -123,26 +140,43 @@ def _croissant(corpus: Corpus) -> Iterator[str]:
         yield f"croissant.json: {' '.join(str(error).split())}"
         return
     yield from (f"croissant.json: {message}" for message in sorted(issues.errors))
-    digest = hashlib.sha256(corpus.folder.read_bytes("tiles.parquet")).hexdigest()
-    if digest not in {f.get("sha256") for f in described.get("distribution", ())}:
+    if corpus.folder.sha256("tiles.parquet") not in {f.get("sha256") for f in described.get("distribution", ())}:
         yield "croissant.json: describes another tiles.parquet"
 
 
 def _counts(corpus: Corpus) -> Iterator[str]:
     counts = corpus.info["counts"]
-    splits = corpus.tiles["knowlip:split"]
+    splits = corpus.tile_column("knowlip:split").to_pylist()
     found = {"tiles": len(splits), "scenes": len(corpus.scenes), "objects": len(corpus.table("objects"))}
-    found |= {f"{s}_tiles": int((splits == s).sum()) for s in ("train", "val", "test")}
-    for name, number in found.items():
+    for name, number in (found | split_counts(splits)).items():
         if counts.get(name) != number:
             yield f"corpus.json: counts {counts.get(name)} {name.replace('_', ' ')}, the tables have {number}"
 
 
-def _overlaps(corpus: Corpus) -> list[str]:
-    """Footprints that overlap one of another split."""
-    frame = corpus.tiles[corpus.tiles["knowlip:split"].notna()]
-    shapes = shapely.from_wkb(frame["geometry"].to_numpy())
-    splits, ids = frame["knowlip:split"].to_numpy(), frame.index.to_numpy()
-    a, b = shapely.STRtree(shapes).query(shapes, predicate="intersects")
-    clash = (splits[a] != splits[b]) & (a < b)
-    return [f"{ids[i]} ({splits[i]}) overlaps {ids[j]} ({splits[j]})" for i, j in zip(a[clash], b[clash], strict=True)]
+def _overlaps(corpus: Corpus) -> Iterator[str]:
+    """Footprints that overlap one of another split.
+
+    Those of validation and test are kept, and those of training and validation come past them a piece at a time.
+    """
+    held = [_footprints(t, ("val", "test")) for t in corpus.tile_batches(_SPLIT_COLUMNS)]
+    if not held:
+        return
+    ids, splits, shapes = (np.concatenate([h[k] for h in held]) for k in range(3))
+    tree = shapely.STRtree(shapes)
+    for table in corpus.tile_batches(_SPLIT_COLUMNS):
+        here_ids, here_splits, here = _footprints(table, ("train", "val"))
+        a, b = tree.query(here, predicate="intersects")
+        # two of validation and test are met from the side of validation alone
+        clash = here_splits[a] != splits[b]
+        for i, j in zip(a[clash], b[clash], strict=True):
+            yield f"{here_ids[i]} ({here_splits[i]}) overlaps {ids[j]} ({splits[j]})"
+
+
+_SPLIT_COLUMNS = ["id", "knowlip:split", "geometry"]
+
+
+def _footprints(table: pa.Table, of: tuple[str, ...]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Ids, splits and footprints of the tiles of some splits."""
+    table = table.filter(pc.is_in(table["knowlip:split"], pa.array(of)))
+    ids, splits = (np.array(table[n].to_pylist(), object) for n in _SPLIT_COLUMNS[:2])
+    return ids, splits, shapely.from_wkb(table["geometry"].to_numpy())

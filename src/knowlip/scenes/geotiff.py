@@ -22,6 +22,7 @@ from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from knowlip.core.errors import SceneError
+from knowlip.core.geodesy import ground_steps_m
 from knowlip.core.radiometry import Radiometry
 from knowlip.core.scene import POLARISATIONS, Acquisition, Scene
 from knowlip.scenes import sentinel1
@@ -32,6 +33,8 @@ MAX_BANDS = 4
 SAMPLE_PX = 1024
 MAX_SIDE_PX = 1 << 18
 """No scene of any mission is wider; a header that says so is broken or meant to exhaust memory."""
+SMALLEST_PIXEL_M, LARGEST_PIXEL_M = 0.001, 100_000.0
+"""What pixels measure on the ground in any product, from laboratory images to scatterometers."""
 _COLOURS = {ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.palette}
 
 
@@ -109,6 +112,7 @@ def _scene_from(dataset: Any, path: Path, sidecar: Sidecar, declared: Declared) 
     refuse_what_is_not_sar(dataset, path, bool(stated))
     tags = {k: str(v) for k, v in dataset.tags().items()}
     geobox = GeoBox((dataset.height, dataset.width), dataset.transform, _crs_of(dataset, path, declared))
+    _refuse_absurd_pixels(geobox, path)
     polarisations = stated or polarisations_of(tuple(dataset.descriptions), tags, path.stem)
     if len(polarisations) != dataset.count:
         raise SceneError(
@@ -118,9 +122,8 @@ def _scene_from(dataset: Any, path: Path, sidecar: Sidecar, declared: Declared) 
         )
     known = [p for p in polarisations if p != "unknown"]
     if not set(known) <= set(POLARISATIONS) or len(set(known)) != len(known):
-        raise SceneError(
-            path, f"polarisations {', '.join(polarisations)} are not distinct ones of HH, HV, VH, VV", "Correct them"
-        )
+        reason = f"polarisations {', '.join(polarisations)} are not distinct ones of HH, HV, VH, VV"
+        raise SceneError(path, reason, "Correct them in its bands, its sidecar or --polarisations")
     nodata = _storable(declared.nodata if declared.nodata is not None else dataset.nodata, np.dtype(dataset.dtypes[0]))
     return Scene(
         scene_id=_scene_id(path, sidecar),
@@ -190,6 +193,8 @@ def _crs_of(dataset: Any, path: Path, declared: Declared) -> Any:
             "has no georeference",
             "Geocode it, write its affine and CRS into the file (gdal_edit.py), or take it as a chip with --chips",
         )
+    if not np.isfinite(dataset.transform).all():
+        raise SceneError(path, "has an affine that is not finite", "Correct its georeference (gdal_edit.py)")
     if dataset.transform.determinant == 0:
         raise SceneError(
             path, "has an affine that maps all pixels onto a line", "Correct its georeference (gdal_edit.py)"
@@ -213,6 +218,15 @@ def _crs_of(dataset: Any, path: Path, declared: Declared) -> Any:
     return CRS.from_epsg(epsg) if epsg else crs
 
 
+def _refuse_absurd_pixels(geobox: GeoBox, path: Path) -> None:
+    size_m = np.hypot(*ground_steps_m(geobox).T)
+    if not np.isfinite(size_m).all():
+        raise SceneError(path, "lies outside the domain of its projection", "Check its CRS and affine")
+    if size_m.min() < SMALLEST_PIXEL_M or size_m.max() > LARGEST_PIXEL_M:
+        reason = f"has pixels of {size_m[0]:.3g} x {size_m[1]:.3g} m on the ground"
+        raise SceneError(path, reason, "Check its CRS and affine; declare the right CRS with --crs EPSG:…")
+
+
 def infer_radiometry(dataset: Any, path: Path, nodata: float | None) -> Radiometry:
     """What stored values mean, as far as their type and a sample tell.
 
@@ -225,9 +239,9 @@ def infer_radiometry(dataset: Any, path: Path, nodata: float | None) -> Radiomet
             quantity="amplitude", source=f"inferred: {dataset.dtypes[0]} detected products store amplitude"
         )
     step = max(1, max(dataset.shape) // SAMPLE_PX)
-    sample = dataset.read(1, out_shape=(max(1, dataset.height // step), max(1, dataset.width // step))).astype(
-        np.float64
-    )
+    shape = (max(1, dataset.height // step), max(1, dataset.width // step))
+    with np.errstate(invalid="ignore"):
+        sample = dataset.read(1, out_shape=shape).astype(np.float64)
     sample = sample[valid_mask(sample[None], nodata)]
     if sample.size == 0:
         # all no-data: the caller refuses the scene for that, which is the better reason

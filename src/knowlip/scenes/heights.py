@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -93,6 +93,8 @@ class Heights:
 
     Attributes:
         bounds: `(west, south, east, north)` in degrees that they cover.
+        datum: What the DEM's own values count from.
+        undulation: The geoid above the ellipsoid; None where it is neither needed nor known.
     """
 
     def __init__(self, terrain: Terrain, stack: ExitStack) -> None:
@@ -103,7 +105,8 @@ class Heights:
         for dataset, file in self._sets:
             if not dataset.crs or dataset.count != 1 or dataset.transform.is_identity:
                 raise SceneError(file, "is no elevation model: one band and a CRS are needed", "Check --dem")
-        self._geoid = _geoid(terrain, self._sets, stack)
+        self.datum = _datum(terrain, self._sets)
+        self.undulation = _undulation(terrain, self.datum, stack)
         self._boxes = [transform_bounds(d.crs, "EPSG:4326", *d.bounds) for d, _ in self._sets]
         west, south, east, north = zip(*self._boxes, strict=True)
         self.bounds = (min(west), min(south), max(east), max(north))
@@ -127,7 +130,25 @@ class Heights:
                 raise SceneError(file, f"cannot be read ({error})", "Fetch the elevation model again") from error
             out = np.where(np.isnan(out), part, out)
         height = np.nan_to_num(out.astype(np.float64), nan=0.0)
-        return height if self._geoid is None else height + on_nodes(box, self._geoid)
+        if self.datum == "ellipsoid" or self.undulation is None:
+            return height
+        return height + on_nodes(box, self.undulation)
+
+    def stored_at(self, lon_deg: NDArray[np.float64], lat_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The DEM's own values `(N,)` at places `(N,)`, those of the nearest pixel; NaN where it has none."""
+        out = np.full(lon_deg.shape, np.nan)
+        for dataset, file in self._sets:
+            crossing = pyproj.Transformer.from_crs("EPSG:4326", _flat(dataset.crs), always_xy=True)
+            x, y = crossing.transform(lon_deg, lat_deg)
+            col, row = applied(~dataset.transform, np.asarray(x), np.asarray(y))
+            inside = np.isnan(out) & (row >= 0) & (row < dataset.height) & (col >= 0) & (col < dataset.width)
+            try:
+                places = np.column_stack([np.asarray(x)[inside], np.asarray(y)[inside]])
+                found = [v[0].item() if ok.all() else np.nan for v, ok in _samples(dataset, places)]
+            except RasterioError as error:
+                raise SceneError(file, f"cannot be read ({error})", "Fetch the elevation model again") from error
+            out[inside] = found
+        return out
 
 
 @contextmanager
@@ -147,18 +168,30 @@ def _flat(crs: Any) -> str:
     return (full.sub_crs_list[0] if full.is_compound else full.to_2d()).to_wkt("WKT1_GDAL")
 
 
-def _geoid(terrain: Terrain, sets: list[Any], stack: ExitStack) -> Surface | None:
-    """The geoid's height, or None for a DEM above the ellipsoid."""
+def _samples(dataset: Any, places: NDArray[np.float64]) -> Iterator[tuple[Any, Any]]:
+    for value in dataset.sample(places, masked=True):
+        yield value.data, ~np.ma.getmaskarray(value)
+
+
+def _datum(terrain: Terrain, sets: list[Any]) -> Datum:
     said = {terrain.datum or datum_of(dataset, file) for dataset, file in sets}
-    if said == {"ellipsoid"}:
-        return None
-    if said != {"geoid"}:
-        raise SceneError(
-            terrain.path,
-            "does not say whether its heights are above the geoid or the ellipsoid, which differ by up to 106 m",
-            "Give --dem-height geoid (Copernicus DEM, SRTM, national models) or --dem-height ellipsoid",
-        )
+    for datum in ("geoid", "ellipsoid"):
+        if said == {datum}:
+            return datum
+    raise SceneError(
+        terrain.path,
+        "does not say whether its heights are above the geoid or the ellipsoid, which differ by up to 106 m",
+        "Give --dem-height geoid (Copernicus DEM, SRTM, national models) or --dem-height ellipsoid",
+    )
+
+
+def _undulation(terrain: Terrain, datum: Datum, stack: ExitStack) -> Surface | None:
+    """The geoid's height above the ellipsoid; None where it is not known, and not needed."""
     if terrain.undulation is None:
+        if datum == "ellipsoid":
+            with suppress(SceneError):
+                return _egm96(terrain.path)
+            return None
         return _egm96(terrain.path)
     try:
         metres = float(terrain.undulation)

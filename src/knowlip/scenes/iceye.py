@@ -1,7 +1,7 @@
-"""ICEYE ground-range detected products (GRD): a GeoTIFF of amplitudes, with its XML or JSON beside it.
+"""ICEYE ground-range detected products (GRD): a GeoTIFF of amplitudes with its XML or JSON beside it, or an HDF5.
 
-Backscatter is sigma0 = calibration_factor DN². The image lies in sensor geometry with RPCs in the GeoTIFF, or on a map
-grid.
+Backscatter is sigma0 = calibration_factor DN². The image lies in sensor geometry with RPCs in the GeoTIFF or state
+vectors in the HDF5, or on a map grid.
 
 Source: ICEYE, Level 1 Product Format Specification 2.4 and the metadata reference of its product documentation. Written
 from the specification; no product was at hand to check on.
@@ -23,8 +23,9 @@ from knowlip.core.scene import Acquisition, Scene
 from knowlip.scenes.describe import band_of, completed
 from knowlip.scenes.geocode import map_grid
 from knowlip.scenes.geotiff import open_described, refuse_bad_name, safe_name
+from knowlip.scenes.iceye_hdf5 import Hdf5Recipe, geometry_of, metadata_of, opened_hdf5, pixels_of
 from knowlip.scenes.jsonmeta import read_json
-from knowlip.scenes.layers import Layer, RpcRecipe, StackRecipe, open_layer, terrain_box
+from knowlip.scenes.layers import Layer, RpcRecipe, open_layer, terrain_box
 from knowlip.scenes.package import Package
 from knowlip.scenes.rpc import rpc_of
 from knowlip.scenes.sidecar import Declared, Sidecar
@@ -50,12 +51,12 @@ def open_iceye(path: Path, declared: Declared = Declared()) -> Scene:  # noqa: B
         SceneError: Not detected, without its metadata, or broken.
     """
     refuse_bad_name(path)
-    if path.suffix.lower() == ".h5" or re.search(r"_SLC[_.]", path.name, re.IGNORECASE):
-        raise SceneError(path, "is complex or HDF5; the GeoTIFF of the GRD product is read", "Use …_GRD_….tif")
+    if re.search(r"_SLC[_.]", path.name, re.IGNORECASE):
+        raise SceneError(path, "is complex; the ground-range detected product (GRD) is read", "Use …_GRD_….tif or .h5")
+    if path.suffix.lower() == ".h5":
+        return _open_hdf5(path, declared)
     values = _metadata(path)
-    factor = _number(values, "calibration_factor", "iceye:calibration_factor")
-    if factor is None or not 0 < factor < 1e9:
-        raise SceneError(path, "has no calibration_factor in its metadata", REMEDY)
+    factor = _factor(values, path)
     acquisition = completed(_fields(values, path), "the product's metadata do not tell", path)
     label = acquisition.polarisations[0] if acquisition.polarisations else "unknown"
     with open_layer(Layer(str(path), label)) as dataset:
@@ -85,13 +86,37 @@ def open_iceye(path: Path, declared: Declared = Declared()) -> Scene:  # noqa: B
     )
 
 
+def _open_hdf5(path: Path, declared: Declared) -> Scene:
+    with opened_hdf5(path) as file:
+        pixels, values = pixels_of(file, path), metadata_of(file, path)
+        geometry = geometry_of(values, pixels.shape, path)
+    factor = _factor(values, path)
+    acquisition = completed(_fields(values, path), "the product's metadata do not tell", path)
+    label = acquisition.polarisations[0] if acquisition.polarisations else "unknown"
+    spacing_m = [_number(values, f"{n}_spacing") or 0.0 for n in ("range", "azimuth")]
+    if min(spacing_m) < 0.02 or max(spacing_m) > 1000:
+        raise SceneError(path, "has no range_spacing and azimuth_spacing in its metadata", REMEDY)
+    at = geometry.corners
+    box = map_grid(at[:, 3], at[:, 2], round(max(spacing_m), 3), path, declared.crs)
+    box = terrain_box(box, declared.terrain)
+    radiometry = Radiometry(quantity="power", convention="sigma0", source="product: calibration_factor")
+    return _scene(path, box, label, acquisition, radiometry, Hdf5Recipe(path, label, factor, box, declared.terrain))
+
+
+def _factor(values: dict[str, Any], path: Path) -> float:
+    factor = _number(values, "calibration_factor", "iceye:calibration_factor")
+    if factor is None or not 0 < factor < 1e9:
+        raise SceneError(path, "has no calibration_factor in its metadata", REMEDY)
+    return factor
+
+
 def _scene(
     path: Path,
     box: GeoBox,
     label: str,
     acquisition: Acquisition,
     radiometry: Radiometry,
-    recipe: RpcRecipe | StackRecipe,
+    recipe: RpcRecipe | Hdf5Recipe,
 ) -> Scene:
     return Scene(
         scene_id=iceye_scene_id(path),

@@ -62,7 +62,8 @@ def find_scenes(path: Path, take_chips: bool = False) -> list[Path]:
     if path.is_file() or (path.is_dir() and reader_of(path) is not None):
         return [path]
     if not path.exists():
-        raise SceneError(path, "no such file or folder", "Check the path")
+        reason = "is a link to nothing" if path.is_symlink() else "no such file or folder"
+        raise SceneError(path, reason, "Check the path")
     found = sorted(_below(path, take_chips))
     if not found:
         kinds = ".tif, .tiff" if not take_chips else ", ".join(chips.SUFFIXES)
@@ -72,17 +73,21 @@ def find_scenes(path: Path, take_chips: bool = False) -> list[Path]:
 
 def _below(folder: Path, take_chips: bool) -> Iterator[Path]:
     suffixes = chips.SUFFIXES if take_chips else geotiff.SUFFIXES
-    for root, folders, files in os.walk(folder):
+    closed: list[Path] = []
+    for root, folders, files in os.walk(folder, onerror=lambda e: closed.append(Path(e.filename))):
         products = [f for f in folders if reader_of(Path(root, f)) is not None]
         yield from (Path(root, f) for f in products)
         folders[:] = sorted(f for f in folders if f not in products and f != "truth")
         for name in files:
             file = Path(root, name)
-            if name.startswith(".") or not file.is_file():
+            # a link to nothing is a scene that is missing, which its reader says
+            if name.startswith(".") or not (file.is_file() or file.is_symlink()):
                 continue
             plain = file.suffix.lower() in suffixes
             if reader_of(file) is not None or (plain and (not take_chips or _first(file))):
                 yield file
+    # who knows what is in them; it must not be left out in silence
+    yield from closed
 
 
 def _first(path: Path) -> bool:

@@ -62,7 +62,7 @@ class Rpc:
         third = (p * v * h, v**3, v * p * p, v * h * h, v * v * p, p**3, p * h * h, v * v * h, p * p * h, h**3)
         terms = np.stack([*first, *third], axis=-1)
         a, b, c, d = (terms @ np.array(k) for k in self.coefficients)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             line = a / b * self.scale[0] + self.offset[0]
             sample = c / d * self.scale[1] + self.offset[1]
         # far outside the cube that they were fitted in, polynomials fold back into the image

@@ -107,4 +107,5 @@ def calibrated(stored: NDArray[Any], lut: Lut, noise: Noise | None, row: int, co
         power -= noise.window(row, col, height, width)
     power /= lut.window(row, col, height, width) ** 2
     # the processor writes 0 where it has no echo: the borders of a slice
-    return np.where(stored == 0, np.nan, power).astype(np.float32)
+    with np.errstate(over="ignore"):
+        return np.where(stored == 0, np.nan, power).astype(np.float32)

@@ -28,6 +28,7 @@ from knowlip.core.errors import SceneError
 from knowlip.core.radiometry import Radiometry
 from knowlip.core.scene import Acquisition, Scene
 from knowlip.scenes import sentinel1
+from knowlip.scenes.datum import refuse_other_datum
 from knowlip.scenes.describe import completed
 from knowlip.scenes.geocode import Locator, cropped, image_positions, incidence_edges, map_grid, resampled
 from knowlip.scenes.geotiff import safe_name
@@ -175,6 +176,7 @@ def _grid(path: Path, note: Annotation, declared: Declared) -> GeoBox:
     if declared.terrain is None:
         return box
     with opened(declared.terrain) as heights:
+        refuse_other_datum(heights, at, declared.terrain.path)
         return cropped(box, heights.bounds, declared.terrain.path)
 
 

@@ -6,7 +6,9 @@ Source: NGA.STND.0024, Sensor Independent Complex Data, volumes 1 (metadata) and
 from __future__ import annotations
 
 import hashlib
-from contextlib import ExitStack
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,11 +38,8 @@ _FACTORS: tuple[tuple[Convention, str], ...] = (("sigma0", "SigmaZeroSFPoly"), (
 
 
 def is_sicd(path: Path) -> bool:
-    """Whether a file is a NITF, by its name and first bytes."""
-    if path.suffix.lower() not in (".nitf", ".ntf", ".nsif") or not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(4) in (b"NITF", b"NSIF")
+    """Whether a file is a NITF, by its name."""
+    return path.suffix.lower() in (".nitf", ".ntf", ".nsif") and path.is_file()
 
 
 def sicd_scene_id(path: Path) -> str:
@@ -56,7 +55,7 @@ def open_sicd(path: Path, declared: Declared = Declared()) -> Scene:  # noqa: B0
     """
     refuse_bad_name(path)
     reader, meta = _opened(path)
-    with reader:
+    with reader, _readings(path):
         shape = tuple(int(v) for v in reader.data_size)
         convention, _ = _scale(meta)
         corners = np.array([[c.Lat, c.Lon] for c in meta.GeoData.ImageCorners], np.float64)
@@ -87,11 +86,23 @@ def open_sicd(path: Path, declared: Declared = Declared()) -> Scene:  # noqa: B0
         return with_view(scene, view_of(box, position, float(meta.GeoData.SCP.LLH.HAE)))
 
 
+@contextmanager
+def _readings(path: Path) -> Iterator[None]:
+    """Turns what sarpy raises where metadata have a hole, or no number, into one error."""
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except (AttributeError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+        raise SceneError(path, f"has SICD metadata that cannot be used ({error})", REMEDY) from error
+
+
 def _opened(path: Path) -> tuple[Any, Any]:
     try:
         from sarpy.io.complex.converter import open_complex
     except ImportError as error:
         raise SceneError(path, "is a NITF, which sarpy reads", "Install it: pip install 'sar-knowlip[sicd]'") from error
+    # its complaints about headers would be lines that nobody can do anything about
+    logging.getLogger("sarpy").setLevel(logging.CRITICAL + 1)
     try:
         reader = open_complex(str(path))
         meta = reader.sicd_meta
@@ -165,9 +176,10 @@ class SicdRecipe:
         from sarpy.geometry.point_projection import ground_to_image
 
         reader, meta = _opened(self.path)
-        _, poly = _scale(meta)
-        first = (float(meta.ImageData.SCPPixel.Row), float(meta.ImageData.SCPPixel.Col))
-        spacing = (float(meta.Grid.Row.SS), float(meta.Grid.Col.SS))
+        with _readings(self.path):
+            _, poly = _scale(meta)
+            first = (float(meta.ImageData.SCPPixel.Row), float(meta.ImageData.SCPPixel.Col))
+            spacing = (float(meta.Grid.Row.SS), float(meta.Grid.Col.SS))
 
         def locate(lon: Any, lat: Any, height: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             points = ecef(lon, lat, height)
@@ -189,7 +201,7 @@ class SicdRecipe:
             scale = np.vander(x, poly.shape[0], increasing=True) @ poly @ np.vander(y, poly.shape[1], increasing=True).T
             return (power * scale).astype(np.float32)[None]
 
-        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MB), ExitStack() as stack, reader:
+        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MB), ExitStack() as stack, reader, _readings(self.path):
             heights = stack.enter_context(opened(self.terrain)) if self.terrain else None
             flat = float(meta.GeoData.SCP.LLH.HAE)
 

@@ -39,7 +39,9 @@ def write_hf(corpus: Corpus, out: Path, spec: ExportSpec, progress: Progress) ->
     """Write `data/SPLIT-NNNNN-of-NNNNN.parquet` and the card `README.md`."""
     texts, objects = statements_by_tile(corpus), objects_by_tile(corpus)
     total, done, shards = len(corpus.tile_ids(spec.split)), 0, 0
-    splits = sorted(corpus.tiles["knowlip:split"].fillna(NO_SPLIT).unique()) if spec.split is None else [spec.split]
+    splits = sorted({s or NO_SPLIT for s in corpus.tile_column("knowlip:split").unique().to_pylist()})
+    if spec.split is not None:
+        splits = [spec.split]
     (out / "data").mkdir()
     for split in splits:
         rows = [r for r in tile_rows(corpus, spec.split) if (r["knowlip:split"] or NO_SPLIT) == split]
