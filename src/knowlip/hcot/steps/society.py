@@ -14,13 +14,12 @@ _SIZES = ((1_000_000, "metropolis"), (200_000, "city"), (20_000, "town"), (0, "v
 def run(view: TileView, facts: Facts) -> list[Fact]:
     """Settlement size, and whether an airport or harbour may be in the frame."""
     found = []
-    if (town := view.surroundings.town) is not None:
-        size = next(word for least, word in _SIZES if town.population >= least)
-        source = view.surroundings.sources.get("places", "gazetteer")
-        found.append(Fact("society.town", town.city, 2, source, 0.9, None, "the most populous city within 20 km"))
-        found.append(
-            Fact("society.settlement", size, 2, source, 0.9, None, f"{town.city} has {town.population:,} people")
-        )
+    if "place.town" in facts:
+        name, people = facts.value("place.town", ""), int(facts.number("place.town_population"))
+        size = next(word for least, word in _SIZES if people >= least)
+        source = facts["place.town"].source
+        found.append(Fact("society.town", name, 2, source, 0.9, None, facts["place.town"].why))
+        found.append(Fact("society.settlement", size, 2, source, 0.9, None, f"{name} has {people:,} people"))
     if "airport.km" in facts and facts.number("airport.km") <= AIRPORT_REACH_KM:
         found.append(
             Fact(
