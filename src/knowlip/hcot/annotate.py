@@ -162,16 +162,18 @@ def footprints(corpus: Corpus, frame: Any) -> list[Footprint]:
     """
     # a simulated scene lies at a real place, but its ground is made up: maps of the real one would mislead
     made_up = corpus.scenes["simulated"]
+    placed = frame[frame["proj:centroid"].notna()].to_dict("records")
     return [
         Footprint(
-            tile["id"],
-            tile["proj:centroid"]["lon"],
-            tile["proj:centroid"]["lat"],
-            GeoBox(tuple(map(int, tile["proj:shape"])), Affine(*tile["proj:transform"][:6]), tile["proj:wkt2"]),
-            bool(made_up[tile["knowlip:scene"]]),
+            t["id"], t["proj:centroid"]["lon"], t["proj:centroid"]["lat"], _geobox(t), bool(made_up[t["knowlip:scene"]])
         )
-        for tile in frame[frame["proj:centroid"].notna()].to_dict("records")
+        for t in placed
     ]
+
+
+def _geobox(tile: Mapping[Any, Any]) -> GeoBox:
+    rows, cols = map(int, tile["proj:shape"])
+    return GeoBox((rows, cols), Affine(*tile["proj:transform"][:6]), tile["proj:wkt2"])
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,135 @@
+"""Land cover of a tile from a raster of classes, ESA WorldCover or any other with a mapping.
+
+A mapping is a YAML or JSON file with the raster's codes under each of our classes, such as
+
+    water: [80]
+    woodland: [10, 95]
+
+Codes that it does not name are unknown.
+
+Source: ESA WorldCover Product User Manual v2.0 (2022), table 2, for the codes of WorldCover.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import yaml
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
+
+from knowlip.core.errors import ConfigError, SceneError
+from knowlip.core.scene import crs_of
+from knowlip.core.statements import LANDCOVER
+from knowlip.knowledge.source import Answer, Footprint, fact, file_version
+
+WORLDCOVER = {"water": [80], "woodland": [10, 20, 95], "farmland": [30, 40], "building": [50], "bare": [60, 100]}
+"""Tree cover, shrubland and mangroves are woodland; grassland and cropland farmland, as fields and meadows look alike;
+built-up is building, though roads lie in it; moss and lichen are bare. Snow and ice (70) and herbaceous wetland (90)
+have no counterpart and stay unknown."""
+
+_CODE = {name: code for code, name in LANDCOVER.items()}
+
+
+@dataclass(frozen=True)
+class ClassRaster:
+    """A raster of land-cover classes. Make one with `class_raster`.
+
+    Attributes:
+        classes: Our class code of each of the raster's codes.
+    """
+
+    path: Path
+    classes: tuple[tuple[int, int], ...]
+    version: str
+    licence: str
+    name: str = "land-cover"
+    of_ground: bool = True
+    at_once: bool = False
+
+    def ask(self, footprints: Sequence[Footprint]) -> list[Answer]:
+        """`map.cover.<class>.share` of what is known, and the grid `land_cover` on the tile's pixels."""
+        try:
+            with rasterio.open(self.path) as dataset:
+                return [self._answer(on_tile(dataset, f.geobox)) for f in footprints]
+        except RasterioError as error:
+            raise SceneError(self.path, f"cannot be read ({error})", "Fetch the land cover again") from error
+
+    def _answer(self, raw: NDArray[np.int64]) -> Answer:
+        codes = np.zeros(raw.shape, np.uint8)
+        for theirs, ours in self.classes:
+            codes[raw == theirs] = ours
+        known = np.count_nonzero(codes)
+        if known == 0:
+            return Answer(missing=("the raster has no class that is known here",))
+        share = known / codes.size
+        why = f"share of the {share:.0%} of the tile whose class is known"
+        facts = tuple(
+            fact(self, f"map.cover.{name}.share", round(np.count_nonzero(codes == code) / known, 4), 0.8, None, why)
+            for code, name in LANDCOVER.items()
+            if code in {ours for _, ours in self.classes}
+        )
+        reason = f"{1 - share:.0%} of the tile have no class that is known"
+        return Answer(facts, {"land_cover": codes}, () if share > 0.99 else (reason,))
+
+
+def on_tile(dataset: rasterio.DatasetReader, tile: GeoBox) -> NDArray[np.int64]:
+    """A raster's values `(H, W)` on a tile's pixels by nearest neighbour, -1 where it has none."""
+    grid = {"crs": crs_of(tile).to_wkt(), "transform": tile.affine, "width": tile.shape[1], "height": tile.shape[0]}
+    # without a no-data value only an alpha band tells what lies outside the raster
+    with WarpedVRT(dataset, resampling=Resampling.nearest, add_alpha=dataset.nodata is None, **grid) as vrt:
+        values = vrt.read(1).astype(np.int64)
+        return np.where(vrt.read_masks(1) > 0, values, -1)
+
+
+def class_raster(path: Path, mapping: Path | None = None) -> ClassRaster:
+    """The land-cover raster at a path.
+
+    Args:
+        mapping: The file that says which codes are which class; without one the codes are those of ESA WorldCover.
+
+    Raises:
+        SceneError: No raster of whole numbers with a CRS.
+        ConfigError: The mapping is not one.
+    """
+    try:
+        with rasterio.open(path) as dataset:
+            usable = dataset.crs and dataset.dtypes[0].startswith(("uint", "int"))
+            files, tags = [Path(f) for f in dataset.files], dataset.tags()
+    except RasterioError as error:
+        raise SceneError(path, f"cannot be read as a raster ({error})", "Check --land-cover") from error
+    if not usable:
+        raise SceneError(path, "is no raster of class codes with a CRS", "Check --land-cover")
+    codes = WORLDCOVER if mapping is None else _read_mapping(mapping)
+    classes = tuple((theirs, _CODE[name]) for name, several in codes.items() for theirs in several)
+    # WorldCover's own tiles say product and version in their tags
+    named = " ".join(filter(None, (tags.get("product_type"), tags.get("product_version"))))
+    version = " ".join(filter(None, (named, file_version(path, files))))
+    if mapping is not None:
+        version += f" by {file_version(mapping)}"
+    licence = tags.get("license") or ("CC BY 4.0, ESA WorldCover" if mapping is None else "as its publisher says")
+    return ClassRaster(path, classes, version, licence)
+
+
+def _read_mapping(path: Path) -> dict[str, list[int]]:
+    remedy = f"Write lines such as 'water: [80]' for {', '.join(_CODE)}"
+    try:
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(path, f"cannot be read as a mapping of classes ({error})", remedy) from error
+    if not isinstance(said, dict) or not said or not set(said) <= set(_CODE):
+        raise ConfigError(path, "does not name our classes", remedy)
+    codes = {name: value if isinstance(value, list) else [value] for name, value in said.items()}
+    every = [code for several in codes.values() for code in several]
+    if not all(type(code) is int for code in every):
+        raise ConfigError(path, "has codes that are not whole numbers", remedy)
+    if twice := sorted({code for code in every if every.count(code) > 1}):
+        raise ConfigError(path, f"puts code {twice[0]} into two classes", remedy)
+    return codes
