@@ -74,7 +74,7 @@ def write_pbf(path, features, reach_m=8000.0):
             members = [("w", way(list(r.coords), {}), role) for role, r in rings]
             all_tags = said | {"type": "multipolygon"}
             relations.append(osmium.osm.mutable.Relation(id=len(relations) + 1, members=members, tags=all_tags))
-    with osmium.SimpleWriter(str(path), header=header) as writer:
+    with osmium.SimpleWriter(str(path), header=header, overwrite=True) as writer:
         for item in [*nodes, *ways, *relations]:
             getattr(writer, f"add_{type(item).__name__.lower()}")(item)
     return path
