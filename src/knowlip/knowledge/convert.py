@@ -32,7 +32,7 @@ SCHEMA = pa.schema(
 )
 BOUNDS = b"knowlip:bounds"
 """Key of the file's metadata under which the box lies that an extract says it covers."""
-_IN_MEMORY, _ROW_GROUP = 200_000, 5_000
+_IN_MEMORY, _ROW_GROUP = 100_000, 5_000
 
 
 def convert(path: Path, target: str) -> None:
@@ -106,15 +106,18 @@ def _of_osm(path: Path) -> tuple[Box | None, Iterator[Row]]:
 def _stream(path: Path, osmium: Any) -> Iterator[Row]:
     factory = osmium.geom.WKBFactory()
     makers = {"area": factory.create_multipolygon, "line": factory.create_linestring, "point": factory.create_point}
-    keys = osmium.filter.KeyFilter(*tags.MEANINGFUL)
+    entities, keys = osmium.osm, osmium.filter.KeyFilter(*tags.MEANINGFUL)
+    lines = osmium.filter.KeyFilter(*tags.OF_LINES).enable_for(entities.WAY)
+    others = osmium.filter.KeyFilter(*tags.MEANINGFUL).enable_for(entities.AREA | entities.NODE)
+    # areas come as areas, whether drawn as one way or several
+    wanted = osmium.filter.EntityFilter(entities.NODE | entities.WAY | entities.AREA)
     with TemporaryDirectory() as folder:
         index = osmium.index.create_map(f"sparse_file_array,{os.path.join(folder, 'points')}")
         try:
-            for item in osmium.FileProcessor(str(path)).with_locations(index).with_areas(keys).with_filter(keys):
+            stream = osmium.FileProcessor(str(path)).with_locations(index).with_areas(keys)
+            for item in stream.with_filter(wanted).with_filter(lines).with_filter(others):
                 shape: Shape = "area" if item.is_area() else "line" if item.is_way() else "point"
-                if item.is_relation():
-                    continue
-                said = {key: value for key in tags.TAGS if (value := item.tags.get(key)) is not None}
+                said = dict(item.tags)
                 meanings = tags.of_osm(said, shape)
                 if shape == "line" and item.is_closed():
                     # a runway drawn as an outline comes again as an area

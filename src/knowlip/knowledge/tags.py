@@ -71,6 +71,8 @@ MEANINGFUL = (
     "seamark:type",
 )
 """Keys that may make a feature one of our kinds."""
+OF_LINES = ("highway", "waterway", "aeroway")
+"""Those of them that may make a line one."""
 TAGS = (*MEANINGFUL, "area", "name", "ref")
 """Keys that are read at all."""
 
