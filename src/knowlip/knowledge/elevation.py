@@ -29,7 +29,7 @@ from knowlip.knowledge.source import Answer, Footprint, fact, file_version
 from knowlip.scenes.heights import Elevations, datum_of, files_of
 
 RELIEF_WINDOW_M = 6 * 1609.344
-_RELIEF_STEP_M = 90.0
+_RELIEF_STEP_M = 30.0
 GENTLE, STEEP = 0.08, 0.30
 """Slopes as rise over run."""
 _COUNTED_FROM = {
@@ -103,7 +103,7 @@ class Elevation:
                 self._fact("slope.gentle_share", round(float((rise <= GENTLE).mean()), 3), None, "up to 8 %"),
                 self._fact("slope.steep_share", round(float((rise > STEEP).mean()), 3), None, "over 30 %"),
             ]
-        around = model.block(_window(tile, RELIEF_WINDOW_M, _RELIEF_STEP_M))
+        around = model.block(_window(tile, RELIEF_WINDOW_M, max(finest_m, _RELIEF_STEP_M)))
         if np.isfinite(around).mean() > 0.5:
             why = "highest less lowest over 6 x 6 miles around the tile's middle"
             facts.append(

@@ -67,7 +67,8 @@ def _terrain(facts: Facts) -> Fact:
 
 
 HILLS_M, MOUNTAINS_M = 90.0, 300.0
-"""Relief over 6 x 6 miles from which ground that is mostly not gentle makes hills (300 feet) and mountains (1,000 feet).
+"""Relief over 6 x 6 miles from which ground that is mostly not gentle makes hills (300 feet) or mountains (1,000).
+
 Source: Hammond 1964, "Analysis of properties in land form geography", Annals of the AAG 54(1)."""
 
 
