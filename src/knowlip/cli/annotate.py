@@ -23,7 +23,10 @@ def annotate(
     dem: Annotated[str, typer.Option(help="Elevation model: a raster, a VRT or a folder of GeoTIFFs.")] = "",
     land_cover: Annotated[
         str,
-        typer.Option(metavar="PATH[:MAPPING]", help="Raster of classes: ESA WorldCover, or any with a YAML mapping."),
+        typer.Option(
+            metavar="PATH[:MAPPING]",
+            help="Raster of classes or a folder of them: ESA WorldCover, or any with a mapping.",
+        ),
     ] = "",
     osm: Annotated[
         list[str] | None, typer.Option(help="Map extract: .osm.pbf or GeoParquet, also Overture's; may be repeated.")
@@ -40,7 +43,7 @@ def annotate(
 
     opened = open_corpus(corpus)
     asked = [s.strip() for s in sources.split(",") if s.strip()]
-    maps = own_files(dem, land_cover, osm or [], ports, runways)
+    maps = own_files(dem, land_cover, osm or [], ports, runways, quiet)
     with progress_bar("annotating", quiet) as progress:
         done = run(opened, engine, asked, maps, processes(workers), progress)
     state = " (was complete already)" if done.already_complete else ""
@@ -52,7 +55,7 @@ def annotate(
     )
 
 
-def own_files(dem: str, land_cover: str, osm: list[str], ports: str, runways: str) -> list[Source]:
+def own_files(dem: str, land_cover: str, osm: list[str], ports: str, runways: str, quiet: bool) -> list[Source]:
     """The sources that the options name; tables of ports and runways go before what a map has of them.
 
     Raises:
@@ -64,6 +67,10 @@ def own_files(dem: str, land_cover: str, osm: list[str], ports: str, runways: st
     from knowlip.knowledge.landcover import class_raster
     from knowlip.knowledge.ports import ports as port_index
     from knowlip.knowledge.runways import runways as runway_table
+
+    def note(text: str) -> None:
+        if not quiet:
+            typer.echo(text, err=True)
 
     found: list[Source] = []
     if ports:
@@ -77,7 +84,7 @@ def own_files(dem: str, land_cover: str, osm: list[str], ports: str, runways: st
         own = _there("--land-cover", mapping) if mapping else None
         found.append(class_raster(_there("--land-cover", raster), own))
     if osm:
-        found.append(map_features([_there("--osm", path) for path in osm]))
+        found.append(map_features([_there("--osm", path) for path in osm], note=note))
     return found
 
 

@@ -26,7 +26,7 @@ from knowlip.core.geodesy import ground_steps_m
 from knowlip.core.scene import crs_of
 from knowlip.core.statements import Fact
 from knowlip.knowledge.source import Answer, Footprint, fact, file_version
-from knowlip.scenes.heights import Elevations, datum_of, files_of
+from knowlip.scenes.heights import Elevations, datum_of
 
 RELIEF_WINDOW_M = 6 * 1609.344
 _RELIEF_STEP_M = 30.0
@@ -125,7 +125,7 @@ def elevation(path: Path) -> Elevation:
     """
     with ExitStack() as stack:
         parts = {Path(f) for dataset, file in Elevations(path, stack).sets for f in [file, *dataset.files]}
-    return Elevation(path, file_version(path, sorted(parts) if len(parts) > 1 else files_of(path)))
+    return Elevation(path, file_version(path, sorted(parts)))
 
 
 def _step_m(dataset: Any) -> float:

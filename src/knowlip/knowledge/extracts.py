@@ -8,7 +8,7 @@ the row groups whose boxes it touches.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ class Extract:
             data = ds.dataset(list(self.files), format="parquet")
             if not self.overture_type:
                 return _own(data.to_table(columns=["kind", "class", "name", "geometry"], filter=touches), kinds)
-            columns = [c for c in ("subtype", "class", "names", "geometry") if c in data.schema.names]
+            columns = [c for c in ("subtype", "class", "names", "road_flags", "geometry") if c in data.schema.names]
             return gathered(_overture(data.to_table(columns=columns, filter=touches), self.overture_type, kinds))
         except (OSError, pa.ArrowException) as error:
             raise SceneError(self.files[0], f"cannot be read ({error})", "Fetch the map extract again") from error
@@ -108,15 +108,21 @@ def _own(table: pa.Table, kinds: Sequence[Kind]) -> Features:
 
 def _overture(table: pa.Table, type_: str, kinds: Sequence[Kind]) -> Iterator[tuple[Meaning, str | None, Any]]:
     none = [None] * len(table)
-    text = {c: table[c].to_pylist() if c in table.column_names else none for c in ("subtype", "class", "names")}
+    columns = ("subtype", "class", "names", "road_flags")
+    said = [table[c].to_pylist() if c in table.column_names else none for c in columns]
     geometry = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
-    for subtype, class_, names, shape in zip(*text.values(), geometry, strict=True):
+    for subtype, class_, names, flags, shape in zip(*said, geometry, strict=True):
+        # a flag without a range holds for the whole segment
+        if any("is_tunnel" in (f.get("values") or ()) and not f.get("between") for f in flags or ()):
+            continue
         for meaning in tags.of_overture(type_, subtype, class_, tags.shape_of(shape)):
             if meaning[0] in kinds:
                 yield meaning, (names or {}).get("primary"), shape
 
 
-def extracts(path: Path, cache: Path | None = None) -> tuple[list[Extract], str]:
+def extracts(
+    path: Path, cache: Path | None = None, note: Callable[[str], None] = lambda text: None
+) -> tuple[list[Extract], str]:
     """The extracts at a path, made readable by box where they are not, and their version.
 
     Args:
@@ -124,6 +130,7 @@ def extracts(path: Path, cache: Path | None = None) -> tuple[list[Extract], str]
             column `tags`, or Overture's GeoParquet, one file or a folder of types. Which of Overture's types a file
             holds is told by its path, as in `type=segment/part-0.parquet` or `rome_segment.parquet`.
         cache: Where copies are kept; the user's cache folder by default.
+        note: Called with what is about to take long.
 
     Raises:
         SceneError: Not one of these, or damaged.
@@ -133,11 +140,11 @@ def extracts(path: Path, cache: Path | None = None) -> tuple[list[Extract], str]
         raise SceneError(path, "holds no map extract (.osm.pbf or .parquet)", "Check --osm")
     version = file_version(path, files)
     if path.is_file() and path.suffix != ".parquet":
-        return [_converted(path, version, cache)], version
+        return [_converted(path, version, cache, note)], version
     by_type: dict[str, list[Path]] = {}
     for file in files:
         by_type.setdefault(_overture_type(file), []).append(file)
-    found = [_converted(f, file_version(f), cache) for f in by_type.pop("", [])]
+    found = [_converted(f, file_version(f), cache, note) for f in by_type.pop("", [])]
     themes = [_overture_extract(t, several) for t, several in by_type.items() if t in tags.OVERTURE]
     if themes:
         # types of one download cover the same ground, though some have few features on it
@@ -202,11 +209,12 @@ def _bounds(files: Iterable[Path]) -> Box:
     return min(sides["xmin"]), min(sides["ymin"]), max(sides["xmax"]), max(sides["ymax"])
 
 
-def _converted(path: Path, version: str, cache: Path | None) -> Extract:
+def _converted(path: Path, version: str, cache: Path | None, note: Callable[[str], None]) -> Extract:
     """A copy of a file in our own schema, made when it is not there yet."""
     folder = Folder(str(cache or Path(user_cache_dir("knowlip"), "maps")))
     name = f"{path.name.split('.')[0]}-{version[-13:-1]}.parquet"
     if not folder.exists(name):
+        note(f"reading {path.name} into {folder.path(name)}, once")
         with folder.file_writer(name) as target:
             convert(path, target)
     made = Path(folder.path(name))

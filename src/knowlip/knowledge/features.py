@@ -5,7 +5,7 @@ Geometries are brought into the tile's pixels and cut there; metres come from th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,9 @@ from knowlip.knowledge.tags import ROADS, Kind
 
 REACH_KM = 5.0
 """How far from a tile's middle a port or runway is still told of."""
+
+MARGIN_DEG = 0.02
+"""How much of a large feature is kept around a tile: more than any building is long."""
 
 ROAD_WIDTH_M = {
     "motorway": 14.0,
@@ -63,18 +66,18 @@ class MapFeatures:
         return [self._answer(f) for f in footprints]
 
     def _answer(self, footprint: Footprint) -> Answer:
-        box, bounds = footprint.geobox, _bounds(footprint.geobox)
-        covering = [e for e in self.extracts if _covers(e.bounds, bounds)]
+        box, parts = footprint.geobox, _boxes(*_outline(footprint.geobox))
+        covering = [e for e in self.extracts if all(_covers(e.bounds, part) for part in parts)]
         held = {kind for e in covering for kind in e.kinds}
         if not held:
             return Answer(missing=("the tile is not wholly inside a map extract",))
         rows, cols = box.shape
         outline = shapely.box(0, 0, cols, rows)
-        here = _in_pixels(_joined([e.read(bounds) for e in covering]), box)
+        here = _in_pixels(_joined([_near(e.read(part), part) for e in covering for part in parts]), box)
         here = here.where(shapely.intersects(here.geometry, outline))
         if len(here) == 0:
             return Answer(missing=("the map extract has nothing here",))
-        around = _joined([e.read(_around(footprint), _NEAR) for e in covering])
+        around = _joined([e.read(part, _NEAR) for e in covering for part in _around(footprint)])
         sides_m = np.linalg.norm(ground_steps_m(box), axis=1)
         cut = Features(here.kind, here.cls, here.name, shapely.intersection(here.geometry, outline))
         facts = [*self._measured(cut, here, held, sides_m, outline)]
@@ -134,13 +137,19 @@ class MapFeatures:
         return found + [fact(self, "port.name", ports.name[i], 0.8) for i in named[:1]]
 
 
-def map_features(paths: Sequence[Path], cache: Path | None = None) -> MapFeatures:
+def map_features(
+    paths: Sequence[Path], cache: Path | None = None, note: Callable[[str], None] = lambda text: None
+) -> MapFeatures:
     """The features of extracts, as `extracts.extracts` reads them; of two that overlap, both count.
+
+    Args:
+        cache: Where copies are kept; the user's cache folder by default.
+        note: Called with what is about to take long.
 
     Raises:
         SceneError: One is not an extract.
     """
-    found = [extracts(path, cache) for path in paths]
+    found = [extracts(path, cache, note) for path in paths]
     return MapFeatures(tuple(e for several, _ in found for e in several), "; ".join(version for _, version in found))
 
 
@@ -205,22 +214,41 @@ def _joined(several: Sequence[Features]) -> Features:
     return Features(*(np.concatenate(c) for c in columns))
 
 
-def _bounds(box: GeoBox) -> Box:
-    """The box in degrees of a tile's outline."""
+def _outline(box: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Longitudes and latitudes along a tile's edges."""
     rows, cols = box.shape
     share = np.linspace(0, 1, 9)
     edge = np.concatenate([share, share, 0 * share, 0 * share + 1])
     other = np.concatenate([0 * share, 0 * share + 1, share, share])
-    lon, lat = to_lonlat(crs_of(box).to_wkt(), *applied(box.affine, edge * cols, other * rows))
-    return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
+    return to_lonlat(crs_of(box).to_wkt(), *applied(box.affine, edge * cols, other * rows))
 
 
-def _around(footprint: Footprint) -> Box:
-    """The box of degrees that reaches `REACH_KM` from a tile's middle."""
+def _around(footprint: Footprint) -> list[Box]:
+    """The boxes of degrees that reach `REACH_KM` from a tile's middle."""
     lon, lat, _ = GEOD.fwd(
         np.full(4, footprint.lon_deg), np.full(4, footprint.lat_deg), [0, 90, 180, 270], np.full(4, REACH_KM * 1000)
     )
-    return float(lon[3]), float(lat[2]), float(lon[1]), float(lat[0])
+    return _boxes(lon, lat)
+
+
+def _boxes(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> list[Box]:
+    """The box around places that lie near each other, two where the antimeridian runs between them."""
+    south, north = float(lat.min()), float(lat.max())
+    if np.ptp(lon) <= 180:
+        return [(float(lon.min()), south, float(lon.max()), north)]
+    return [(float(lon[lon > 0].min()), south, 180.0, north), (-180.0, south, float(lon[lon < 0].max()), north)]
+
+
+def _near(features: Features, box: Box) -> Features:
+    """Features without their parts that lie far from a box, where a tile's projection may have no place for them."""
+    west, south, east, north = box[0] - MARGIN_DEG, box[1] - MARGIN_DEG, box[2] + MARGIN_DEG, box[3] + MARGIN_DEG
+    bounds = shapely.bounds(features.geometry).reshape(-1, 4)
+    far = (bounds[:, 0] < west) | (bounds[:, 1] < south) | (bounds[:, 2] > east) | (bounds[:, 3] > north)
+    geometry = features.geometry.copy()
+    broken = far & ~shapely.is_valid(geometry)
+    geometry[broken] = shapely.make_valid(geometry[broken])
+    geometry[far] = shapely.clip_by_rect(geometry[far], west, south, east, north)
+    return Features(features.kind, features.cls, features.name, geometry)
 
 
 def _covers(extract: Box, tile: Box) -> bool:

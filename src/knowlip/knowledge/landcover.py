@@ -24,29 +24,34 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform_bounds
 
 from knowlip.core.errors import ConfigError, SceneError
+from knowlip.core.geodesy import ground_steps_m
 from knowlip.core.scene import crs_of
 from knowlip.core.statements import LANDCOVER
 from knowlip.knowledge.source import Answer, Footprint, fact, file_version
+from knowlip.scenes.heights import files_of
 
 WORLDCOVER = {"water": [80], "woodland": [10, 20, 95], "farmland": [30, 40], "building": [50], "bare": [60, 100]}
 """Tree cover, shrubland and mangroves are woodland; grassland and cropland farmland, as fields and meadows look alike;
 built-up is building, though roads lie in it; moss and lichen are bare. Snow and ice (70) and herbaceous wetland (90)
 have no counterpart and stay unknown."""
 
+_METRES_OF_DEGREE = 110_574.0
+"""The shortest degree of latitude."""
 _CODE = {name: code for code, name in LANDCOVER.items()}
 
 
 @dataclass(frozen=True)
 class ClassRaster:
-    """A raster of land-cover classes. Make one with `class_raster`.
+    """Rasters of land-cover classes. Make one with `class_raster`.
 
     Attributes:
-        classes: Our class code of each of the raster's codes.
+        classes: Our class code of each of the rasters' codes.
     """
 
-    path: Path
+    files: tuple[Path, ...]
     classes: tuple[tuple[int, int], ...]
     version: str
     licence: str
@@ -56,16 +61,23 @@ class ClassRaster:
 
     def ask(self, footprints: Sequence[Footprint]) -> list[Answer]:
         """`map.cover.<class>.share` of what is known, and the grid `land_cover` on the tile's pixels."""
-        try:
-            with rasterio.open(self.path) as dataset:
-                return [self._answer(on_tile(dataset, f.geobox)) for f in footprints]
-        except RasterioError as error:
-            raise SceneError(self.path, f"cannot be read ({error})", "Fetch the land cover again") from error
+        codes = [np.zeros(f.geobox.shape, np.uint8) for f in footprints]
+        for file in self.files:
+            try:
+                with rasterio.open(file) as dataset:
+                    box = transform_bounds(dataset.crs, "EPSG:4326", *dataset.bounds)
+                    for footprint, known in zip(footprints, codes, strict=True):
+                        if _may_touch(box, footprint):
+                            self._fill(known, on_tile(dataset, footprint.geobox))
+            except RasterioError as error:
+                raise SceneError(file, f"cannot be read ({error})", "Fetch the land cover again") from error
+        return [self._answer(known) for known in codes]
 
-    def _answer(self, raw: NDArray[np.int64]) -> Answer:
-        codes = np.zeros(raw.shape, np.uint8)
+    def _fill(self, codes: NDArray[np.uint8], raw: NDArray[np.int64]) -> None:
         for theirs, ours in self.classes:
-            codes[raw == theirs] = ours
+            codes[(raw == theirs) & (codes == 0)] = ours
+
+    def _answer(self, codes: NDArray[np.uint8]) -> Answer:
         known = np.count_nonzero(codes)
         if known == 0:
             return Answer(missing=("the raster has no class that is known here",))
@@ -80,6 +92,18 @@ class ClassRaster:
         return Answer(facts, {"land_cover": codes}, () if share > 0.99 else (reason,))
 
 
+def _may_touch(box: tuple[float, ...], footprint: Footprint) -> bool:
+    """Whether a tile whose middle is known may reach into a box of degrees."""
+    rows, cols = footprint.geobox.shape
+    reach_deg = float(np.linalg.norm(ground_steps_m(footprint.geobox), axis=1) @ (cols, rows)) / 2 / _METRES_OF_DEGREE
+    wide_deg = reach_deg / max(np.cos(np.radians(min(abs(footprint.lat_deg) + reach_deg, 89.9))), 0.01)
+    west, south, east, north = box
+    lon, lat = footprint.lon_deg, footprint.lat_deg
+    # a tile at the antimeridian may reach into a raster on its other side
+    around = any(west - wide_deg <= lon + turn <= east + wide_deg for turn in (-360, 0, 360))
+    return around and south - reach_deg <= lat <= north + reach_deg
+
+
 def on_tile(dataset: rasterio.DatasetReader, tile: GeoBox) -> NDArray[np.int64]:
     """A raster's values `(H, W)` on a tile's pixels by nearest neighbour, -1 where it has none."""
     grid = {"crs": crs_of(tile).to_wkt(), "transform": tile.affine, "width": tile.shape[1], "height": tile.shape[0]}
@@ -90,7 +114,7 @@ def on_tile(dataset: rasterio.DatasetReader, tile: GeoBox) -> NDArray[np.int64]:
 
 
 def class_raster(path: Path, mapping: Path | None = None) -> ClassRaster:
-    """The land-cover raster at a path.
+    """The land-cover raster at a path, or those of a folder, such as WorldCover's cells of three degrees.
 
     Args:
         mapping: The file that says which codes are which class; without one the codes are those of ESA WorldCover.
@@ -99,23 +123,26 @@ def class_raster(path: Path, mapping: Path | None = None) -> ClassRaster:
         SceneError: No raster of whole numbers with a CRS.
         ConfigError: The mapping is not one.
     """
-    try:
-        with rasterio.open(path) as dataset:
-            usable = dataset.crs and dataset.dtypes[0].startswith(("uint", "int"))
-            files, tags = [Path(f) for f in dataset.files], dataset.tags()
-    except RasterioError as error:
-        raise SceneError(path, f"cannot be read as a raster ({error})", "Check --land-cover") from error
-    if not usable:
-        raise SceneError(path, "is no raster of class codes with a CRS", "Check --land-cover")
+    files, parts = files_of(path), set()
+    for file in files:
+        try:
+            with rasterio.open(file) as dataset:
+                usable = dataset.crs and dataset.dtypes[0].startswith(("uint", "int"))
+                parts |= {file, *map(Path, dataset.files)}
+                tags = dataset.tags()
+        except RasterioError as error:
+            raise SceneError(file, f"cannot be read as a raster ({error})", "Check --land-cover") from error
+        if not usable:
+            raise SceneError(file, "is no raster of class codes with a CRS", "Check --land-cover")
     codes = WORLDCOVER if mapping is None else _read_mapping(mapping)
     classes = tuple((theirs, _CODE[name]) for name, several in codes.items() for theirs in several)
     # WorldCover's own tiles say product and version in their tags
     named = " ".join(filter(None, (tags.get("product_type"), tags.get("product_version"))))
-    version = " ".join(filter(None, (named, file_version(path, files))))
+    version = " ".join(filter(None, (named, file_version(path, sorted(parts)))))
     if mapping is not None:
         version += f" by {file_version(mapping)}"
     licence = tags.get("license") or ("CC BY 4.0, ESA WorldCover" if mapping is None else "as its publisher says")
-    return ClassRaster(path, classes, version, licence)
+    return ClassRaster(tuple(files), classes, version, licence)
 
 
 def _read_mapping(path: Path) -> dict[str, list[int]]:

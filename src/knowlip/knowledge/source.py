@@ -116,13 +116,17 @@ def fact(
 
 
 def file_version(path: Path, files: Sequence[Path] = ()) -> str:
-    """A file's name with the first 12 digits of its SHA-256; of several files, of their SHA-256 in order of name."""
-    digests = []
-    for file in sorted(files) or [path]:
-        with file.open("rb") as stream:
-            digests.append(hashlib.file_digest(stream, "sha256"))
-    whole = digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(d.digest() for d in digests))
-    return f"{path.name} (sha256 {whole.hexdigest()[:12]})"
+    """A file's name with the first 12 digits of the SHA-256 of its content; of several files, of their names and sizes.
+
+    Args:
+        files: Those that a folder or a virtual raster consists of, which may be more than one can read through.
+    """
+    if len(files) > 1:
+        listed = "".join(f"{file.name}\t{file.stat().st_size}\n" for file in sorted(files))
+        digest = hashlib.sha256(listed.encode()).hexdigest()
+        return f"{path.name} ({len(files)} files, sha256 of names and sizes {digest[:12]})"
+    with path.open("rb") if not files else files[0].open("rb") as stream:
+        return f"{path.name} (sha256 {hashlib.file_digest(stream, 'sha256').hexdigest()[:12]})"
 
 
 def provenance(sources: Iterable[Source]) -> dict[str, dict[str, str]]:

@@ -29,7 +29,7 @@ ROADS = (
     "service",
     "track",
 )
-"""Ways for vehicles; those for feet and cycles are left out. Links count with the class they link."""
+"""Ways for vehicles; those for feet and cycles are left out, and tunnels. Links count with the class they link."""
 
 _LAND_USE: dict[str, tuple[str, ...]] = {
     "residential": ("residential", "garages"),
@@ -73,7 +73,7 @@ MEANINGFUL = (
 """Keys that may make a feature one of our kinds."""
 OF_LINES = ("highway", "waterway", "aeroway")
 """Those of them that may make a line one."""
-TAGS = (*MEANINGFUL, "area", "name", "ref")
+TAGS = (*MEANINGFUL, "area", "tunnel", "name", "ref")
 """Keys that are read at all."""
 
 
@@ -92,7 +92,7 @@ def of_osm(tags: Mapping[str, str], shape: Shape) -> list[Meaning]:
         found.append(("port", "harbour"))
     elif shape != "line" and "port" in (tags.get("industrial"), tags.get("landuse")):
         found.append(("port", "port"))
-    if shape == "line":
+    if shape == "line" and tags.get("tunnel", "no") == "no":
         road = tags.get("highway", "").removesuffix("_link")
         if road in ROADS and tags.get("area") != "yes":
             found.append(("road", road))

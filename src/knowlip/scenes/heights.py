@@ -67,12 +67,16 @@ class Terrain:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files of an elevation model: one raster, or the GeoTIFFs of a folder."""
+    """The files of an elevation model or another map: one raster, or the GeoTIFFs of a folder.
+
+    Raises:
+        SceneError: The folder has none.
+    """
     if path.is_file():
         return [path]
     found = sorted(p for p in path.rglob("*") if p.suffix.lower() in (".tif", ".tiff") and p.is_file())
     if not found:
-        raise SceneError(path, "holds no elevation model (.tif)", "Give --dem a GeoTIFF, a VRT or a folder of them")
+        raise SceneError(path, "holds no raster (.tif)", "Give a GeoTIFF, a VRT or a folder of GeoTIFFs")
     return found
 
 
