@@ -1,5 +1,6 @@
 import geopandas
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pyproj
 import pytest
@@ -281,3 +282,56 @@ def test_any_tags_have_a_meaning_of_our_kinds_or_none(said, shape):
     for kind, cls in tags.of_osm(said, shape):
         assert kind in KINDS
         assert cls
+
+
+def test_a_road_in_a_tunnel_is_none_that_an_image_shows(tmp_path, tile):
+    roads = [(shapely.LineString([(0, 0), (500, 0)]), {"highway": "primary"} | t) for t in ({}, {"tunnel": "yes"})]
+    source = map_features([write_pbf(tmp_path / "t.osm.pbf", roads)], tmp_path / "cache")
+    assert facts_of(source.ask([tile()])[0])["map.roads.all_m"] == pytest.approx(500, rel=1e-3)
+
+
+def test_a_tile_on_the_antimeridian_has_what_lies_on_both_sides(tmp_path, tile):
+    houses = [shapely.box(lon, -16.801, lon + 0.001, -16.8) for lon in (179.995, -179.996, 178.0)]
+    sheet = shapely.box(-180, -20, 180, 20)
+    frame = geopandas.GeoDataFrame(
+        {"building": ["yes"] * 3 + [None], "landuse": [None] * 3 + ["industrial"]},
+        geometry=[*houses, sheet],
+        crs="EPSG:4326",
+    )
+    frame.to_parquet(tmp_path / "fiji.parquet")
+    source = map_features([tmp_path / "fiji.parquet"], tmp_path / "cache")
+    facts = facts_of(source.ask([tile(180.0, -16.8, crs="EPSG:32760")])[0])
+    assert facts["map.buildings.count"] == 2
+    # a polygon as wide as the Earth is cut before it is projected
+    assert facts["map.landuse.industrial.share"] == pytest.approx(1, abs=1e-3)
+
+
+def test_a_wide_sea_of_overture_fills_the_tile_it_covers(tmp_path, tile):
+    sea = shapely.Polygon([(-170, -60), (12.5, -60), (12.5, 80), (-170, 80)])
+    frame = geopandas.GeoDataFrame({"subtype": ["ocean"], "class": ["ocean"]}, geometry=[sea], crs="OGC:CRS84")
+    far = geopandas.GeoDataFrame(
+        {"subtype": ["lake"], "class": ["lake"]}, geometry=[shapely.box(20, 80, 21, 81)], crs="OGC:CRS84"
+    )
+    pd.concat([frame, far]).to_parquet(tmp_path / "water.parquet", write_covering_bbox=True, schema_version="1.1.0")
+    (answer,) = map_features([tmp_path / "water.parquet"]).ask([tile()])
+    assert facts_of(answer)["map.water.share"] == pytest.approx(0.5, abs=0.01)
+    assert (answer.grids["map"][:, :120] == 1).all()
+    assert (answer.grids["map"][:, 136:] == 0).all()
+
+
+def test_overture_s_tunnels_are_left_out(tmp_path, tile):
+    line, sheet = at(shapely.LineString([(0, 0), (500, 0)])), at(shapely.box(-4000, -4000, 4000, 4000)).exterior
+    flags = [
+        [{"values": ["is_tunnel"], "between": None}],
+        [{"values": ["is_tunnel"], "between": [0.4, 0.5]}],
+        None,
+        None,
+    ]
+    frame = geopandas.GeoDataFrame(
+        {"subtype": ["road", "road", "road", "rail"], "class": ["primary"] * 4, "road_flags": flags},
+        geometry=[line, line, line, sheet],
+        crs="OGC:CRS84",
+    )
+    frame.to_parquet(tmp_path / "segment.parquet", write_covering_bbox=True, schema_version="1.1.0")
+    facts = facts_of(map_features([tmp_path / "segment.parquet"]).ask([tile()])[0])
+    assert facts["map.roads.primary_m"] == pytest.approx(1000, rel=1e-3)

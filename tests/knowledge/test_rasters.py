@@ -210,3 +210,29 @@ def test_a_simulated_tile_is_not_asked_about_real_ground(worldcover, tile):
     assert real.facts
     assert not made_up.facts
     assert made_up.missing == ("land-cover: the scene is simulated, so its ground is not that of the place",)
+
+
+def test_a_folder_of_cells_is_one_map(tmp_path, tile):
+    whole = tile(size=400).geobox.affine
+    for k, code in enumerate((10, 80)):
+        (tmp_path / "cells").mkdir(exist_ok=True)
+        cell = whole @ Affine.translation(200 * k, 0)
+        write(tmp_path / "cells" / f"{k}.tif", np.full((400, 200), code, np.uint8), cell, nodata=0)
+    source = class_raster(tmp_path / "cells")
+    across, away = source.ask([tile(size=100), tile(lon=20.0)])
+    assert facts_of(across)["map.cover.water.share"] == pytest.approx(0.5, abs=0.01)
+    assert not across.missing
+    assert not away.facts
+    assert "2 files" in source.version
+
+
+def test_two_cells_of_a_height_model_meet_without_a_seam(tmp_path, tile, surface):
+    whole = tile(gsd_m=30.0, size=700).geobox.affine
+    (tmp_path / "cells").mkdir()
+    col = np.arange(700) - 349.5
+    for k in range(2):
+        part = np.tile(col[350 * k : 350 * (k + 1)] * 30 * 0.1, (700, 1)).astype(np.float32)
+        write(tmp_path / "cells" / f"{k}.tif", part, whole @ Affine.translation(350 * k, 0), nodata=-9999)
+    (answer,) = elevation(tmp_path / "cells").ask([tile(gsd_m=30.0, size=100)])
+    assert facts_of(answer)["slope.mean_deg"] == pytest.approx(np.degrees(np.arctan(0.1)), abs=0.1)
+    assert not answer.missing
