@@ -335,3 +335,23 @@ def test_overture_s_tunnels_are_left_out(tmp_path, tile):
     frame.to_parquet(tmp_path / "segment.parquet", write_covering_bbox=True, schema_version="1.1.0")
     facts = facts_of(map_features([tmp_path / "segment.parquet"]).ask([tile()])[0])
     assert facts["map.roads.primary_m"] == pytest.approx(1000, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["type=segment/part-0.parquet", "rome_segment.parquet", "segment.zstd.parquet"])
+def test_overture_s_type_is_told_by_a_word_of_the_path(tmp_path, name):
+    path = tmp_path / "island" / name
+    path.parent.mkdir(parents=True)
+    frame = geopandas.GeoDataFrame({"subtype": ["road"], "class": ["primary"]}, geometry=[at(TOWN[0][0])], crs=4326)
+    frame.to_parquet(path, write_covering_bbox=True, schema_version="1.1.0")
+    (extract,), _ = extracts(path)
+    assert extract.kinds == ("road",)
+    path.rename(tmp_path / "island" / "data.parquet")
+    with pytest.raises(SceneError, match="does not say what it holds"):
+        extracts(tmp_path / "island" / "data.parquet")
+
+
+def test_overture_s_file_without_boxes_is_refused(tmp_path):
+    frame = geopandas.GeoDataFrame({"subtype": ["road"], "class": ["primary"]}, geometry=[at(TOWN[0][0])], crs=4326)
+    frame.to_parquet(tmp_path / "segment.parquet")
+    with pytest.raises(SceneError, match="no column `bbox`"):
+        extracts(tmp_path / "segment.parquet")

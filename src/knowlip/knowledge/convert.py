@@ -30,6 +30,8 @@ _BBOX = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ym
 SCHEMA = pa.schema(
     [("kind", pa.string()), ("class", pa.string()), ("name", pa.string()), ("bbox", _BBOX), ("geometry", pa.binary())]
 )
+LAYOUT = 1
+"""Part of a copy's name: another number makes copies anew, as a change of `SCHEMA` or of `knowledge.tags` needs."""
 BOUNDS = b"knowlip:bounds"
 """Key of the file's metadata under which the box lies that an extract says it covers."""
 _IN_MEMORY, _ROW_GROUP = 100_000, 5_000

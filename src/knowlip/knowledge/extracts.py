@@ -8,6 +8,7 @@ the row groups whose boxes it touches.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from platformdirs import user_cache_dir
 from knowlip.core.errors import SceneError
 from knowlip.core.folder import Folder
 from knowlip.knowledge import tags
-from knowlip.knowledge.convert import BOUNDS, Box, convert
+from knowlip.knowledge.convert import BOUNDS, LAYOUT, Box, convert
 from knowlip.knowledge.source import file_version
 from knowlip.knowledge.tags import KINDS, Kind, Meaning
 
@@ -154,6 +155,10 @@ def extracts(
     return found, version
 
 
+_TYPES = (*tags.OVERTURE, "land_cover", "connector", "bathymetry", "building_part")
+"""Overture's types that are told apart; those that are not understood are passed over."""
+
+
 def _parquet(path: Path) -> Any:
     try:
         return pq.ParquetFile(path)
@@ -169,11 +174,10 @@ def _overture_type(path: Path) -> str:
         raise SceneError(path, "is no GeoParquet: it has no column `geometry`", "Check --osm")
     if any(key in names for key in (*tags.MEANINGFUL, "tags")):
         return ""
-    parts = [p.removeprefix("type=") for p in (path.stem, *reversed(path.parts[:-1]))]
-    known = sorted((*tags.OVERTURE, "land_cover", "connector", "bathymetry", "building_part"), key=len, reverse=True)
-    for part in parts:
-        if (type_ := next((t for t in known if t in part), None)) is not None:
-            return type_
+    for part in (path.stem, *reversed(path.parts[:-1])):
+        # longest first, as land_use is not land; whole words, as an island is none either
+        if said := re.search(r"(?<![a-z])(" + "|".join(sorted(_TYPES, key=len, reverse=True)) + r")(?![a-z_])", part):
+            return said[1]
     raise SceneError(
         path, "does not say what it holds", f"Name the file after its Overture type: {', '.join(tags.OVERTURE)}"
     )
@@ -212,7 +216,7 @@ def _bounds(files: Iterable[Path]) -> Box:
 def _converted(path: Path, version: str, cache: Path | None, note: Callable[[str], None]) -> Extract:
     """A copy of a file in our own schema, made when it is not there yet."""
     folder = Folder(str(cache or Path(user_cache_dir("knowlip"), "maps")))
-    name = f"{path.name.split('.')[0]}-{version[-13:-1]}.parquet"
+    name = f"{path.name.split('.')[0]}-{version[-13:-1]}-{LAYOUT}.parquet"
     if not folder.exists(name):
         note(f"reading {path.name} into {folder.path(name)}, once")
         with folder.file_writer(name) as target:
