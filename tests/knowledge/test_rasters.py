@@ -160,7 +160,7 @@ def test_worldcover_s_classes_fall_where_they_lie(worldcover, tile):
     # WorldCover has no roads, so nothing is said of them
     assert "map.cover.road.share" not in facts
     assert answer.missing[0].startswith("25%")
-    assert "WorldCover V2.0.0" in source.version
+    assert source.version.startswith("ESA WorldCover V2.0.0 map.tif (sha256 ")
     assert source.licence == "CC-BY 4.0"
 
 
@@ -236,3 +236,9 @@ def test_two_cells_of_a_height_model_meet_without_a_seam(tmp_path, tile, surface
     (answer,) = elevation(tmp_path / "cells").ask([tile(gsd_m=30.0, size=100)])
     assert facts_of(answer)["slope.mean_deg"] == pytest.approx(np.degrees(np.arctan(0.1)), abs=0.1)
     assert not answer.missing
+
+
+def test_another_map_is_not_taken_for_worldcover(tmp_path, tile):
+    path = write(tmp_path / "clc.tif", np.full((50, 50), 112, np.uint8), tile(size=50).geobox.affine)
+    with pytest.raises(SceneError, match=r"has code 112, .*PATH:MAPPING"):
+        class_raster(path)

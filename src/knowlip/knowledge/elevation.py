@@ -65,7 +65,7 @@ class Elevation:
 
     path: Path
     version: str
-    licence: str = "as its publisher says"
+    licence: str
     name: str = "elevation"
     of_ground: bool = True
     at_once: bool = False
@@ -125,7 +125,9 @@ def elevation(path: Path) -> Elevation:
     """
     with ExitStack() as stack:
         parts = {Path(f) for dataset, file in Elevations(path, stack).sets for f in [file, *dataset.files]}
-    return Elevation(path, file_version(path, sorted(parts)))
+    copernicus = any("Copernicus_DSM" in part.name for part in parts)
+    licence = "Copernicus DEM licence, free with attribution" if copernicus else "as its publisher says"
+    return Elevation(path, file_version(path, sorted(parts)), licence)
 
 
 def _step_m(dataset: Any) -> float:

@@ -56,7 +56,7 @@ class MapFeatures:
 
     extracts: tuple[Extract, ...]
     version: str
-    licence: str = "ODbL 1.0, OpenStreetMap contributors"
+    licence: str
     name: str = "osm"
     of_ground: bool = True
     at_once: bool = False
@@ -150,7 +150,9 @@ def map_features(
         SceneError: One is not an extract.
     """
     found = [extracts(path, cache, note) for path in paths]
-    return MapFeatures(tuple(e for several, _ in found for e in several), "; ".join(version for _, version in found))
+    every = tuple(e for several, _ in found for e in several)
+    whose = "Overture Maps and OpenStreetMap" if any(e.overture_type for e in every) else "OpenStreetMap"
+    return MapFeatures(every, "; ".join(version for _, version in found), f"ODbL 1.0, {whose} contributors")
 
 
 def runway_bearing_deg(geometry: shapely.Geometry) -> float | None:

@@ -25,6 +25,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
+from rasterio.windows import Window
 
 from knowlip.core.errors import ConfigError, SceneError
 from knowlip.core.geodesy import ground_steps_m
@@ -130,19 +131,32 @@ def class_raster(path: Path, mapping: Path | None = None) -> ClassRaster:
                 usable = dataset.crs and dataset.dtypes[0].startswith(("uint", "int"))
                 parts |= {file, *map(Path, dataset.files)}
                 tags = dataset.tags()
+                alien = _alien(dataset) if mapping is None else None
         except RasterioError as error:
             raise SceneError(file, f"cannot be read as a raster ({error})", "Check --land-cover") from error
         if not usable:
             raise SceneError(file, "is no raster of class codes with a CRS", "Check --land-cover")
+        if alien is not None:
+            raise SceneError(file, f"has code {alien}, which ESA WorldCover has not", "Give --land-cover PATH:MAPPING")
     codes = WORLDCOVER if mapping is None else _read_mapping(mapping)
     classes = tuple((theirs, _CODE[name]) for name, several in codes.items() for theirs in several)
-    # WorldCover's own tiles say product and version in their tags
-    named = " ".join(filter(None, (tags.get("product_type"), tags.get("product_version"))))
-    version = " ".join(filter(None, (named, file_version(path, sorted(parts)))))
-    if mapping is not None:
+    version = file_version(path, sorted(parts))
+    if mapping is None:
+        # WorldCover's own cells say their version in their tags
+        version = " ".join(filter(None, ("ESA WorldCover", tags.get("product_version"), version)))
+    else:
         version += f" by {file_version(mapping)}"
     licence = tags.get("license") or ("CC BY 4.0, ESA WorldCover" if mapping is None else "as its publisher says")
     return ClassRaster(tuple(files), classes, version, licence)
+
+
+def _alien(dataset: rasterio.DatasetReader) -> int | None:
+    """A code in the middle of a raster that is none of WorldCover's, so that another map is not taken for it."""
+    rows, cols = dataset.shape
+    middle = Window(max(0, cols // 2 - 256), max(0, rows // 2 - 256), min(cols, 512), min(rows, 512))
+    codes = dataset.read(1, window=middle, masked=True).compressed()
+    strange = sorted(set(np.unique(codes).tolist()) - {0, *range(10, 101, 10), 95})
+    return strange[0] if strange else None
 
 
 def _read_mapping(path: Path) -> dict[str, list[int]]:
