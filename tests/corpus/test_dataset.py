@@ -1,7 +1,10 @@
+import errno
+
 import numpy as np
 import pytest
 import torch
 
+from knowlip.core.errors import OutputError
 from knowlip.core.radiometry import Radiometry
 from knowlip.corpus.dataset import CHANNELS, TileDataset, TileLoader, collate, epoch_order
 from knowlip.corpus.export import ExportSpec, export
@@ -125,3 +128,38 @@ def test_shards_are_read_one_after_the_other_in_another_order_each_epoch(shards)
     again = TileLoader(found, 6)
     again.load_state_dict(loader.state_dict())
     assert ids_of(again) == ids_of(TileLoader(found, 6))[1:]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_cache_keeps_pixels_to_a_hundredth_of_a_decibel(built, tiles, tmp_path, workers, monkeypatch):
+    truth = {tiles[i].tile_id: tiles[i].pixels for i in range(len(tiles))}
+    first, second = (TileLoader(TileDataset(built.corpus, cache=tmp_path), 3, workers=workers) for _ in range(2))
+    batches = list(first)
+    for batch in batches:
+        for tile_id, pixels in zip(batch.tile_ids, batch.pixels.numpy(), strict=True):
+            exact = truth[tile_id]
+            scale = np.maximum(np.abs(exact), 1)
+            assert (np.abs(pixels[: len(exact)] - exact) / scale).max() <= 2**-11
+    # what the second epoch hands out was kept: the corpus is not asked again
+    monkeypatch.setattr(type(built.corpus), "stored_pixels", None)
+    for batch, again in zip(batches, second, strict=True):
+        assert batch.tile_ids == again.tile_ids
+        torch.testing.assert_close(batch.pixels, again.pixels, rtol=0, atol=0)
+
+
+def test_a_cache_of_other_levels_is_another_cache(built, tmp_path):
+    TileDataset(built.corpus, cache=tmp_path)[0]
+    other = TileDataset(built.corpus, normaliser=Normaliser(anchor_db=dict.fromkeys(CHANNELS, -3.0)), cache=tmp_path)
+    assert len(list(tmp_path.glob("*.float16"))) == 2
+    exact = TileDataset(built.corpus, normaliser=other.normaliser)[0].pixels
+    assert other[0].pixels == pytest.approx(exact, abs=0.01)
+
+
+def test_a_cache_without_room_is_refused_at_once(built, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(OutputError, match="no space left"):
+        TileDataset(built.corpus, cache=tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -1,9 +1,12 @@
 import json
+import shutil
+import subprocess
 
 import geopandas
 import mlcroissant
 import numpy as np
 import pyarrow.parquet as pq
+import pyproj
 import pystac
 import pytest
 import rasterio
@@ -21,6 +24,7 @@ from rio_cogeo import cog_validate
 from corpora import CONFIG
 from fakes import as_amplitude, as_db, as_power, ground_power
 from knowlip.corpus.cog import cog_bytes
+from knowlip.corpus.export import export
 from knowlip.corpus.stac import geoproperties, stac_item
 
 
@@ -213,3 +217,30 @@ def test_corpus_json_counts_what_is_there(built, rows):
     assert set(info["lineage"]) == {"GF3-1", "S1A_IW_GRDH_1SDV_20201107T135241_20201107T135306_035143_041A16_322B"} | {
         f"{name}.tif" for name in ("border_VV", "degrees", "antimeridian", "svalbard", "polar", "turned", "custom")
     }
+
+
+@pytest.mark.skipif(shutil.which("gdalinfo") is None, reason="needs GDAL's programs (gdal-bin), those of QGIS")
+def test_the_gdal_of_qgis_opens_every_kind_of_tile(built, rows):
+    """Debian's GDAL, which its QGIS is linked with, is another build than the one in rasterio."""
+    for scene in {r["knowlip:scene"] for r in rows}:
+        row = next(r for r in rows if r["knowlip:scene"] == scene)
+        path = built.out / row["assets"]["data"]["href"]
+        ran = subprocess.run(["gdalinfo", "-json", "-checksum", path], capture_output=True, text=True, check=True)
+        assert not ran.stderr
+        told = json.loads(ran.stdout)
+        assert told["size"] == row["proj:shape"][::-1]
+        a, b, c, d, e, f = row["proj:transform"]
+        assert told["geoTransform"] == pytest.approx([c, a, b, f, d, e])
+        crs = pyproj.CRS(told["coordinateSystem"]["wkt"])
+        assert crs.equals(pyproj.CRS(row["proj:wkt2"]), ignore_axis_order=True)
+        if row["sar:polarizations"]:
+            assert [band["description"] for band in told["bands"]] == row["sar:polarizations"]
+
+
+@pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="needs GDAL's programs (gdal-bin), those of QGIS")
+def test_the_gdal_of_qgis_reads_the_exported_geopackage(built, rows, tmp_path):
+    export(built.corpus, "gpkg", str(tmp_path / "out"))
+    (path,) = (tmp_path / "out").glob("*.gpkg")
+    ran = subprocess.run(["ogrinfo", "-ro", "-so", "-al", path], capture_output=True, text=True, check=True)
+    assert f"Feature Count: {len(rows)}" in ran.stdout
+    assert "WGS 84" in ran.stdout

@@ -1,9 +1,13 @@
 import math
+import os
+import signal
+import sys
 
 import pytest
 
 from corpora import CONFIG
 from fakes import files_of
+from knowlip.core import folder as folder_module
 from knowlip.core.errors import ConfigError, CorpusError
 from knowlip.core.parallel import map_items
 from knowlip.corpus.build import build_corpus
@@ -36,4 +40,27 @@ def test_a_build_on_two_ray_nodes_has_the_same_bytes(tmp_path, two_scenes, two_n
         list(map_items(open_corpus, [str(tmp_path / "nowhere")], 2, "ray"))
     build_corpus([two_scenes], str(tmp_path / "local"), CONFIG)
     build_corpus([two_scenes], str(tmp_path / "ray"), CONFIG, engine="ray")
+    assert files_of(tmp_path / "ray") == files_of(tmp_path / "local")
+
+
+def tiled_by_a_mortal(job):
+    """Cut a scene; the first process that tries is killed in the middle of its writes."""
+    from knowlip.corpus import build
+
+    marker = job.out.path("../killed")
+    try:
+        os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return build.tile_scene(job)
+    folder_module.os.replace = lambda source, target: os.kill(os.getpid(), signal.SIGKILL)
+    return build.tile_scene(job)
+
+
+@pytest.mark.slow
+def test_a_build_whose_ray_worker_is_killed_has_the_same_bytes(tmp_path, two_scenes, two_nodes, monkeypatch):
+    build_corpus([two_scenes], str(tmp_path / "local"), CONFIG)
+    two_nodes.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr("knowlip.corpus.build._tiled", tiled_by_a_mortal)
+    build_corpus([two_scenes], str(tmp_path / "ray"), CONFIG, engine="ray")
+    assert (tmp_path / "killed").exists()
     assert files_of(tmp_path / "ray") == files_of(tmp_path / "local")

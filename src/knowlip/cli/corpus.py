@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,8 +42,19 @@ app = typer.Typer(no_args_is_help=True, help="Build a corpus of scenes, and look
 
 @app.command()
 def build(
-    scenes: Annotated[list[str], typer.Argument(help="Scene files, or folders of them.", show_default=False)],
+    context: typer.Context,
     out: Out,
+    scenes: Annotated[
+        list[str] | None, typer.Argument(help="Scene files, or folders of them.", show_default=False)
+    ] = None,
+    config_file: Annotated[
+        Path | None,
+        typer.Option("--config", help="YAML configuration, which may also order simulated scenes; options go before."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a key of the configuration, such as split.by=city; repeat for more."),
+    ] = None,
     name: Annotated[str, typer.Option(help="Name of the corpus.")] = "corpus",
     licence: Annotated[str, typer.Option(help="Licence of the scenes, as an SPDX expression.")] = "other",
     tile_size: Annotated[int, typer.Option(help="Rows and columns of a tile, pixels.")] = 256,
@@ -73,42 +86,43 @@ def build(
     quiet: Quiet = False,
 ) -> None:
     """Cut scenes into tiles with complete geographic properties, split by place."""
-    from pathlib import Path
-
-    from pydantic import ValidationError
-
     from knowlip.core.errors import ConfigError
+    from knowlip.core.settings import read_settings
     from knowlip.corpus.build import BuildConfig, build_corpus
-    from knowlip.corpus.grids import TileSpec
-    from knowlip.corpus.splits import SplitSpec
 
+    options = {
+        "name": ("name", name),
+        "licence": ("licence", licence),
+        "tile_size": ("tiles.tile_size", tile_size),
+        "ground_size": ("tiles.ground_size_m", _metres("--ground-size", ground_size)),
+        "resample_gsd": ("tiles.resample_gsd_m", _metres("--resample-gsd", resample_gsd)),
+        "kernel": ("tiles.kernel", kernel),
+        "min_valid": ("tiles.min_valid", min_valid),
+        "seed": ("split.seed", seed),
+    }
+    overrides = list(set_ or ())
+    for parameter, (key, value) in options.items():
+        # what is not said on the command line is the configuration's, or its default
+        source = context.get_parameter_source(parameter)
+        if source is not None and source.name == "COMMANDLINE":
+            overrides.append(f"{key}={json.dumps(value)}")
     try:
-        config = BuildConfig(
-            name=name,
-            licence=licence,
-            tiles=TileSpec.model_validate(
-                {
-                    "tile_size": tile_size,
-                    "min_valid": min_valid,
-                    "ground_size_m": _metres("--ground-size", ground_size),
-                    "resample_gsd_m": _metres("--resample-gsd", resample_gsd),
-                    "kernel": kernel,
-                }
-            ),
-            split=SplitSpec(seed=seed),
-        )
-    except ValidationError as error:
-        detail = error.errors()[0]
-        raise ConfigError(
-            f"--{str(detail['loc'][-1]).replace('_', '-')} {detail['input']}", detail["msg"], "Choose another value"
-        ) from error
+        config = read_settings(BuildConfig, config_file, overrides, "split.by=city")
+    except ConfigError as error:
+        # a person knows the option, not the key that it sets
+        options_said = [
+            f"--{p.replace('_', '-')} {value}" for p, (key, value) in options.items() if key == error.subject
+        ]
+        raise ConfigError(options_said[0], error.reason, error.remedy) if options_said else error from error
+    if not scenes and not config.simulate:
+        raise ConfigError("SCENES", "are missing", "Name scene files or folders, or a --config that simulates some")
     if engine not in ("local", "ray"):
         raise ConfigError(f"--engine {engine}", "is not a place to compute", "Use local or ray")
     said = declared(radiometry, polarisations, crs, nodata, chips, dem, dem_height, undulation)
     where: Engine = "ray" if engine == "ray" else "local"
     kept = Path(geocoded) if geocoded else None
     with progress_bar("building", quiet) as progress:
-        result = build_corpus(scenes, out, config, said, processes(workers), progress, where, kept)
+        result = build_corpus(scenes or (), out, config, said, processes(workers), progress, where, kept)
     show_rejected(result.rejected)
     counts = result.corpus.info["counts"]
     state = " (was complete already)" if result.already_complete else ""

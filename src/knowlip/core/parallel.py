@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -12,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from knowlip.core.errors import ConfigError, KnowlipError
 
@@ -106,7 +107,7 @@ def _call(function: Callable[[Item], Result], item: Item) -> Result:
 
 def _on_ray(function: Callable[[Item], Result], todo: list[Item], workers: int) -> Iterator[Result]:
     try:
-        import ray
+        ray: Any = importlib.import_module("ray")
     except ImportError as error:
         raise ConfigError(
             "--engine ray", "needs Ray, which is not installed", "pip install 'sar-knowlip[cluster]'"

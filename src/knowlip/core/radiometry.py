@@ -80,11 +80,12 @@ class Radiometry(BaseModel):
         if self.quantity == "db":
             floored = np.maximum(x + np.float32(self.calibration_db), np.float32(FLOOR_DB))
             return np.exp(floored * np.float32(math.log(10) / 10))
-        factor = np.float32(10 ** (self.calibration_db / 10))
+        x = np.maximum(x, np.float32(self._smallest(values.dtype)))
         if self.quantity == "amplitude":
-            x = np.maximum(x, np.float32(self._smallest(values.dtype)))
-            return x * x * factor
-        return np.maximum(x, np.float32(self._smallest(values.dtype))) * factor
+            x *= x
+        if self.calibration_db:
+            x *= np.float32(10 ** (self.calibration_db / 10))
+        return x
 
     def _smallest(self, dtype: np.dtype[Any]) -> float:
         """The least amplitude or power that a stored value stands for."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from knowlip.corpus.merge import split_counts
 from knowlip.corpus.parts import OBJECT_SCHEMA, object_parts, tile_parts
 from knowlip.corpus.placing import where_of, with_places, with_splits
 from knowlip.corpus.records import Rejected, ScenePart, SceneRecord
+from knowlip.corpus.simulated import SimulatedJob, SimulateSpec, simulated_jobs, tile_simulated
 from knowlip.corpus.splits import SplitSpec, split_by_place
 from knowlip.corpus.stac import scene_table, tile_schema
 from knowlip.corpus.store import FORMAT_VERSION, Corpus, open_corpus
@@ -36,6 +37,7 @@ class BuildConfig(BaseModel):
     Attributes:
         name: Name of the corpus, used as the STAC collection.
         licence: SPDX expression of the scenes' licence, for `croissant.json`.
+        simulate: Scenes that are simulated on the way.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +46,7 @@ class BuildConfig(BaseModel):
     licence: str = "other"
     tiles: TileSpec = Field(default_factory=TileSpec)
     split: SplitSpec = Field(default_factory=SplitSpec)
+    simulate: tuple[SimulateSpec, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,13 @@ def build_corpus(
         OutputError: `out` cannot be written.
     """
     config, declared, folder = config or BuildConfig(), declared or Declared(), Folder(out)
-    paths, rejected = _gather(inputs, folder, declared.chips)
+    template = SceneJob(Path(), declared, folder, config.tiles, config.name, rasters)
+    simulated = simulated_jobs(config.simulate, template)
+    paths, rejected = ([], []) if simulated and not inputs else _gather(inputs, folder, declared.chips)
+    taken = {job.order.scene_id for job in simulated}
+    for path in [p for p in paths if scene_id_of(p, declared.chips) in taken]:
+        paths.remove(path)
+        rejected.append(Rejected(str(path), "has the name of a scene that is simulated", "Rename it"))
     lineage = {
         "config": config.model_dump(),
         "declared": _said(declared),
@@ -95,14 +104,17 @@ def build_corpus(
         return BuildResult(finished, _read_rejected(folder), already_complete=True)
 
     parts: list[ScenePart] = []
-    jobs = [SceneJob(path, declared, folder, config.tiles, config.name, rasters) for path in paths]
+    jobs: list[SceneJob | SimulatedJob] = [*simulated, *(replace(template, path=path) for path in paths)]
     try:
-        for done, result in enumerate(map_items(tile_scene, jobs, workers, engine), 1):
+        for done, result in enumerate(map_items(_tiled, jobs, workers, engine), 1):
             (parts if isinstance(result, ScenePart) else rejected).append(result)  # type: ignore[arg-type]
-            progress(done, len(jobs), paths[done - 1].name)
+            progress(done, len(jobs), _name(jobs[done - 1]))
     except BaseException:
         folder.sweep()
         raise
+    if engine == "ray":
+        # a worker that was killed left its half-written file, and another one did its work
+        folder.sweep()
     if not parts:
         for name in (".build", "tiles", "landcover"):
             folder.remove(name)
@@ -110,6 +122,14 @@ def build_corpus(
         more = f" (and {len(rejected) - 1} more scenes were refused)" if len(rejected) > 1 else ""
         raise SceneError(first.path, first.reason + more, first.remedy)
     return BuildResult(_finish(folder, config, fingerprint, lineage, parts, rejected), rejected)
+
+
+def _tiled(job: SceneJob | SimulatedJob) -> ScenePart | Rejected:
+    return tile_simulated(job) if isinstance(job, SimulatedJob) else tile_scene(job)
+
+
+def _name(job: SceneJob | SimulatedJob) -> str:
+    return job.order.scene_id if isinstance(job, SimulatedJob) else job.path.name
 
 
 def _said(declared: Declared) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from knowlip.corpus.normalise import Normaliser
+from knowlip.corpus.pixelcache import PixelCache, pixel_cache
 from knowlip.corpus.store import Corpus
 
 CHANNELS = ("HH", "HV", "VH", "VV", "unknown")
@@ -73,9 +75,12 @@ class TileDataset:
         split: `train`, `val`, `test`, or None for all tiles.
         texts: Statements as they stand after the latest round go with the tiles, dropped ones left out.
         channels: Names of the channels' numbers.
+        cache: Folder that keeps normalised tiles in half precision as they are first read, 2 bytes a pixel and
+            channel, so that later epochs inflate nothing.
 
     Raises:
         CorpusError: Texts are asked for and there are none.
+        OutputError: The cache's folder cannot be written, or has no room.
     """
 
     shard_of = None
@@ -87,6 +92,7 @@ class TileDataset:
         normaliser: Normaliser | None = None,
         texts: bool = False,
         channels: Sequence[str] = CHANNELS,
+        cache: str | Path | None = None,
     ) -> None:
         self.corpus, self.normaliser = corpus, normaliser or Normaliser()
         self.tile_ids = corpus.tile_ids(split)
@@ -101,6 +107,14 @@ class TileDataset:
             for row in table.to_pylist():
                 if row["status"] != "dropped":
                     self._texts.setdefault(row["tile_id"], []).append(row["text"])
+        self._cache = self._kept_in(cache) if cache is not None else None
+
+    def _kept_in(self, folder: str | Path) -> PixelCache:
+        rows = self.corpus.tiles.loc[self.tile_ids]
+        bands = [len(self.corpus.calibration(t)[1]) for t in self.tile_ids]
+        shapes = [(c, int(h), int(w)) for c, (h, w) in zip(bands, rows["proj:shape"], strict=True)]
+        files = "".join(rows["knowlip:sha256"])
+        return pixel_cache(folder, f"{self.corpus.info['fingerprint']}{self.normaliser}{files}", shapes)
 
     def __len__(self) -> int:
         return len(self.tile_ids)
@@ -112,9 +126,13 @@ class TileDataset:
             CorpusError: Its file is missing or damaged.
         """
         tile_id = self.tile_ids[index]
-        stored, nodata = self.corpus.stored_pixels(tile_id)
         radiometry, polarisations, anchor_db = self.corpus.calibration(tile_id)
-        pixels = self.normaliser.stored(stored, nodata, radiometry, polarisations, anchor_db, self._bands[tile_id])
+
+        def read() -> NDArray[np.float32]:
+            stored, nodata = self.corpus.stored_pixels(tile_id)
+            return self.normaliser.stored(stored, nodata, radiometry, polarisations, anchor_db, self._bands[tile_id])
+
+        pixels = read() if self._cache is None else self._cache.get(index, read)
         channels = np.array([self._channel[p] for p in polarisations], np.int64)
         return Sample(tile_id, pixels, channels, tuple(self._texts.get(tile_id, ())))
 

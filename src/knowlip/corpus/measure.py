@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from knowlip.core.geodesy import along_look
 from knowlip.core.scene import Scene
 
 LOOK_BLOCK_PX = 8
+_LOG_LOOKS, _LOG_BINS = (-2.0, 6.0), 64
+_LOG_STEP = (_LOG_LOOKS[1] - _LOG_LOOKS[0]) / _LOG_BINS
 LEVEL_SAMPLES = 1 << 14
 """Pixels of a band that a large scene's percentiles are taken from: 0.04 dB of standard error at the lowest one."""
 
@@ -28,23 +31,44 @@ def equivalent_looks(power: NDArray[np.floating[Any]], valid: NDArray[np.bool_])
     Returns:
         None with fewer than 64 valid blocks.
     """
-    mean, variance = _block_moments(power, valid)
+    return looks_of_tiles(*block_moments(power, valid), 1)[0]
+
+
+def looks_of_tiles(mean: NDArray[np.float64], variance: NDArray[np.float64], tiles: int) -> list[float | None]:
+    """The equivalent number of looks of tiles side by side, as `equivalent_looks` has it.
+
+    Args:
+        mean, variance: `(H, tiles * W)` of power in blocks.
+    """
     with np.errstate(invalid="ignore"):
         # blocks with a missing pixel are NaN, which compares as not uniform; the bound is above float32's rounding
         uniform = variance > 1e-5 * mean**2
-    if np.count_nonzero(uniform) < 64:
-        return None
+    tile = np.broadcast_to(np.arange(mean.shape[1]) * tiles // max(1, mean.shape[1]), mean.shape)[uniform]
     looks = np.log(mean[uniform] ** 2 / variance[uniform])
-    counts, edges = np.histogram(looks, bins=64, range=(-2, 6))
-    smooth = np.convolve(counts, [1, 2, 3, 2, 1], mode="same")
-    peak = int(smooth.argmax())
-    return round(float(np.exp((edges[peak] + edges[peak + 1]) / 2)), 2)
+    bins = np.floor((looks - _LOG_LOOKS[0]) / _LOG_STEP).astype(np.int64)
+    inside = (bins >= 0) & (bins < _LOG_BINS)
+    counts = np.bincount(tile[inside] * _LOG_BINS + bins[inside], minlength=tiles * _LOG_BINS)
+    enough = np.bincount(tile, minlength=tiles) >= 64
+    return [_modal_looks(c) if many else None for c, many in zip(counts.reshape(tiles, _LOG_BINS), enough, strict=True)]
 
 
-def _block_moments(
+def _modal_looks(counts: NDArray[np.int64]) -> float:
+    peak = int(np.convolve(counts, [1, 2, 3, 2, 1], mode="same").argmax())
+    return round(math.exp(_LOG_LOOKS[0] + (peak + 0.5) * _LOG_STEP), 2)
+
+
+def block_moments(
     power: NDArray[np.floating[Any]], valid: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and variance of each block, NaN where a pixel is missing."""
+    """Mean and variance of power in each block of 8 x 8 pixels, NaN where a pixel is missing.
+
+    Args:
+        power: `(H, W)` linear power in any unit.
+        valid: `(H, W)` mask.
+
+    Returns:
+        Two of `(H // 8, W // 8)`.
+    """
     side, n = LOOK_BLOCK_PX, LOOK_BLOCK_PX**2
     rows, cols = (s // side for s in power.shape)
     inside = np.s_[: rows * side, : cols * side]
@@ -53,8 +77,9 @@ def _block_moments(
         x = np.where(valid[inside], x, np.float32(np.nan))
     # rows first: adding whole rows is far faster than reducing over two axes of a four-dimensional view
     strips = x.reshape(rows, side, cols * side)
-    total = strips.sum(axis=1).astype(np.float64).reshape(rows, cols, side).sum(axis=2)
-    squares = np.einsum("rkc,rkc->rc", strips, strips).astype(np.float64).reshape(rows, cols, side).sum(axis=2)
+    along, ones = (rows, cols, side), np.ones(side)
+    total = strips.sum(axis=1).astype(np.float64).reshape(along) @ ones
+    squares = np.einsum("rkc,rkc->rc", strips, strips).astype(np.float64).reshape(along) @ ones
     mean = total / n
     return mean, (squares - n * mean**2) / (n - 1)
 

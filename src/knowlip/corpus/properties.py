@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj.enums import WktVersion
@@ -63,10 +64,11 @@ def tile_records(grid: TileGrid, cut: list[CutTile]) -> list[TileRecord]:
     incidence = incidence_at(grid.scene, *grid.in_scene(*(corners + grid.size / 2).T))
     common = _common(grid)
     a = grid.box.affine
+    bounds = _bounds(grid, corners)
     records = []
     for i, (tile, at) in enumerate(zip(cut, located, strict=True)):
         row, col = (int(v) for v in grid.corners[tile.index])
-        c, f = a @ (col, row)
+        c, f = a.a * col + a.b * row + a.c, a.d * col + a.e * row + a.f
         unknown = dict(common["unknown"])
         if tile.equivalent_looks is None:
             unknown["equivalent_looks"] = "too few valid uniform blocks to measure"
@@ -74,7 +76,7 @@ def tile_records(grid: TileGrid, cut: list[CutTile]) -> list[TileRecord]:
             unknown["utm_zone"] = "polar, outside the UTM zones"
         own = {
             "transform": (a.a, a.b, c, a.d, a.e, f),
-            "bounds": _bounds(grid, row, col),
+            "bounds": bounds[i],
             **at,
             "incidence_deg": None if incidence is None else float(incidence[i]),
             "valid_share": tile.valid_share,
@@ -106,13 +108,18 @@ def _located(grid: TileGrid, corners: NDArray[np.float64]) -> list[dict[str, Any
         found = locate_tiles(grid.box, corners, (grid.size, grid.size))
     except ValueError as error:
         raise SceneError(grid.scene.path, str(error), "Check its CRS and affine") from error
-    return [{"footprint_wkt": at.footprint.wkt} | {n: getattr(at, n) for n in _PLACED[1:]} for at in found]
+    outlines = shapely.to_wkt([at.footprint for at in found], rounding_precision=-1, trim=True)
+    return [
+        {"footprint_wkt": wkt} | {n: getattr(at, n) for n in _PLACED[1:]}
+        for wkt, at in zip(outlines.tolist(), found, strict=True)
+    ]
 
 
-def _bounds(grid: TileGrid, row: int, col: int) -> tuple[float, float, float, float]:
-    across, down = np.array([0, 0, grid.size, grid.size]) + col, np.array([0, grid.size, 0, grid.size]) + row
-    x, y = applied(grid.box.affine, across.astype(float), down.astype(float))
-    return float(x.min()), float(y.min()), float(x.max()), float(y.max())
+def _bounds(grid: TileGrid, corners: NDArray[np.float64]) -> list[list[float]]:
+    """Left, bottom, right and top of each tile in units of the CRS."""
+    side = float(grid.size)
+    x, y = applied(grid.box.affine, corners[:, 1:] + [0, side, 0, side], corners[:, :1] + [0, 0, side, side])
+    return np.stack([x.min(1), y.min(1), x.max(1), y.max(1)], axis=1).tolist()
 
 
 def _common(grid: TileGrid) -> dict[str, Any]:

@@ -63,8 +63,12 @@ _SPECIAL = ("footprint_wkt", "bbox", "lon_deg", "lat_deg", "gsd_x_m", "gsd_y_m",
 COLUMN = {f: _PLAIN.get(f, f"knowlip:{f}") for f in GeoProperties.model_fields if f not in _SPECIAL}
 
 
-def tile_row(tile: TileRecord, collection: str) -> dict[str, Any]:
-    """A row of `tiles.parquet`."""
+def tile_row(tile: TileRecord, collection: str, geometry: bytes | None) -> dict[str, Any]:
+    """A row of `tiles.parquet`.
+
+    Args:
+        geometry: The footprint as WKB.
+    """
     p = tile.properties
     gsd = max(p.gsd_x_m, p.gsd_y_m) if p.gsd_x_m and p.gsd_y_m else None
     band = {
@@ -85,7 +89,7 @@ def tile_row(tile: TileRecord, collection: str) -> dict[str, Any]:
         "stac_version": "1.1.0",
         "id": tile.tile_id,
         "collection": collection,
-        "geometry": shapely.to_wkb(shapely.from_wkt(p.footprint_wkt)) if p.footprint_wkt else None,
+        "geometry": geometry,
         "bbox": dict(zip(("xmin", "ymin", "xmax", "ymax"), p.bbox, strict=True)) if p.bbox else None,
         "links": [],
         "assets": {"data": asset},
@@ -179,7 +183,9 @@ def tile_schema() -> pa.Schema:
 
 def tile_table(tiles: list[TileRecord], collection: str) -> pa.Table:
     """Rows of `tiles.parquet`."""
-    rows, schema = [tile_row(t, collection) for t in tiles], tile_schema()
+    outlines = shapely.to_wkb(shapely.from_wkt([t.properties.footprint_wkt for t in tiles])).tolist()
+    rows = [tile_row(t, collection, wkb) for t, wkb in zip(tiles, outlines, strict=True)]
+    schema = tile_schema()
     # column by column is three times as fast as pyarrow's own way from rows
     columns = [pa.array([row[f.name] for row in rows], f.type) for f in schema]
     return pa.Table.from_arrays(columns, schema=schema)

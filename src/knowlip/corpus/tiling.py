@@ -20,7 +20,7 @@ from knowlip.core.folder import Folder
 from knowlip.core.scene import Scene
 from knowlip.corpus.cog import CogLayout, cog_layout, encode_cog
 from knowlip.corpus.grids import TileGrid, TileSpec, tile_grids
-from knowlip.corpus.measure import equivalent_looks, sample_step
+from knowlip.corpus.measure import block_moments, looks_of_tiles, sample_step
 from knowlip.corpus.parts import finished_part, write_part
 from knowlip.corpus.properties import CutTile, authority_of, tile_records, wkt2_of
 from knowlip.corpus.records import Rejected, ScenePart, SceneRecord, TileRecord
@@ -33,6 +33,9 @@ from knowlip.scenes.sidecar import Declared
 
 GDAL_CACHE_MB = 128
 """Decoded blocks that GDAL keeps: a row of blocks of a very wide scene; its own measure is a share of all memory."""
+
+CACHED_PX = 1 << 17
+"""Pixels whose power is worked on at a time."""
 
 
 @dataclass(frozen=True)
@@ -131,25 +134,27 @@ def _cut_grid(grid: TileGrid, dataset: Any, truth: TruthReader, job: SceneJob, c
         left, right = (int(v) for v in (grid.corners[strip_index, 1].min(), grid.corners[strip_index, 1].max() + size))
         strip = grid.read(dataset, row, left, right - left)
         cover = truth.landcover(grid, row, left, right - left)
+        valid = valid_mask(strip, grid.nodata)
+        share = [np.count_nonzero(valid[:, c : c + size]) / size**2 for c in range(0, right - left, size)]
+        looks = _looks(scene, strip[0], valid, size)
+        kept = np.zeros(len(share), bool)
         for index in strip_index.tolist():
             col = int(grid.corners[index, 1])
-            inside = slice(col - left, col - left + size)
-            pixels = strip[:, :, inside]
-            valid = valid_mask(pixels, grid.nodata)
-            valid_share = np.count_nonzero(valid) / valid.size
-            if valid_share < max(job.spec.min_valid, 1e-9):
+            at = (col - left) // size
+            if share[at] < max(job.spec.min_valid, 1e-9):
                 cut.empty += 1
                 continue
+            kept[at] = True
+            inside = slice(col - left, col - left + size)
             tile_id = f"{scene.scene_id}_r{grid.names[index, 0]:03d}_c{grid.names[index, 1]:03d}{grid.suffix}"
             affine = grid.box.affine @ Affine.translation(col, row)
-            sha256 = _write(job.out, f"tiles/{scene.scene_id}/{tile_id}.tif", layout, pixels, affine)
+            sha256 = _write(job.out, f"tiles/{scene.scene_id}/{tile_id}.tif", layout, strip[:, :, inside], affine)
             if cover is not None:
                 name = f"landcover/{scene.scene_id}/{tile_id}.tif"
                 _write(job.out, name, cover_layout, cover[None, :, inside], affine)
             cut.objects += [{"tile_id": tile_id} | o for o in objects.get((row, col), ())]
-            cut.levels_db.append(_levels_db(scene, pixels, valid))
-            looks = equivalent_looks(scene.radiometry.to_power(pixels[0]), valid)
-            done.append(CutTile(index, tile_id, sha256, valid_share, looks, cover is not None))
+            done.append(CutTile(index, tile_id, sha256, share[at], looks[at], cover is not None))
+        cut.levels_db.append(_levels_db(scene, strip, valid, np.repeat(kept, size)))
     if done:
         cut.tiles += tile_records(grid, done)
 
@@ -160,13 +165,24 @@ def _write(out: Folder, name: str, layout: CogLayout, pixels: NDArray[Any], affi
     return hashlib.sha256(data).hexdigest()
 
 
-def _levels_db(scene: Scene, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """A sample of a tile's backscatter `(C, n)` in dB, no-data as NaN."""
+def _looks(scene: Scene, band: NDArray[Any], valid: NDArray[np.bool_], size: int) -> list[float | None]:
+    """Equivalent looks of a strip's tiles; its power is worked on in parts that fit into the processor's cache."""
+    step = max(1, CACHED_PX // size**2) * size
+    parts = [np.s_[:, c : c + step] for c in range(0, band.shape[1], step)]
+    moments = [block_moments(scene.radiometry.to_power(band[part]), valid[part]) for part in parts]
+    mean, variance = (np.concatenate(m, axis=1) for m in zip(*moments, strict=True))
+    return looks_of_tiles(mean, variance, band.shape[1] // size)
+
+
+def _levels_db(
+    scene: Scene, strip: NDArray[Any], valid: NDArray[np.bool_], kept: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """A sample of backscatter `(C, n)` in dB of the columns that are kept, no-data left out."""
     step = sample_step(*scene.geobox.shape)
-    if not valid[::step, ::step].any():
+    if not (valid[::step, ::step] & kept[::step]).any():
         step = 1
-    some = np.where(valid[::step, ::step], scene.radiometry.to_db(pixels[:, ::step, ::step]), np.float32(np.nan))
-    return some.reshape(len(some), -1)
+    here = valid[::step, ::step] & kept[::step]
+    return scene.radiometry.to_db(strip[:, ::step, ::step][:, here])
 
 
 def _scene_record(scene: Scene, source: str, cut: _Cut) -> SceneRecord:
@@ -186,5 +202,5 @@ def _scene_record(scene: Scene, source: str, cut: _Cut) -> SceneRecord:
         acquisition=scene.acquisition,
         tiles=len(cut.tiles),
         tiles_without_data=cut.empty,
-        db_percentiles=[np.round(np.nanpercentile(band, DB_PERCENTILES), 3).tolist() for band in levels_db],
+        db_percentiles=[np.round(np.percentile(band, DB_PERCENTILES), 3).tolist() for band in levels_db],
     )
