@@ -1,4 +1,6 @@
 import json
+import shutil
+import subprocess
 
 import numpy as np
 import pyproj
@@ -242,3 +244,38 @@ def test_another_map_is_not_taken_for_worldcover(tmp_path, tile):
     path = write(tmp_path / "clc.tif", np.full((50, 50), 112, np.uint8), tile(size=50).geobox.affine)
     with pytest.raises(SceneError, match=r"has code 112, .*PATH:MAPPING"):
         class_raster(path)
+
+
+needs_gdaldem = pytest.mark.skipif(shutil.which("gdaldem") is None, reason="needs GDAL's programs (gdal-bin)")
+
+
+@needs_gdaldem
+def test_slope_is_that_of_gdaldem_on_the_same_grid(tmp_path):
+    rng = np.random.default_rng(2)
+    height = rng.normal(0, 1, (80, 90)).cumsum(axis=0).cumsum(axis=1).astype(np.float32)
+    path = write(tmp_path / "dem.tif", height, Affine(20, 0, 300_000, 0, -30, 4_600_000), nodata=-9999)
+    subprocess.run(["gdaldem", "slope", "-q", "-alg", "Horn", path, tmp_path / "slope.tif"], check=True)
+    with rasterio.open(tmp_path / "slope.tif") as dataset:
+        theirs = dataset.read(1)[1:-1, 1:-1]
+    ours = horn_slope_deg(height.astype(float), np.array([[20.0, 0.0], [0.0, -30.0]]))
+    assert np.abs(ours - theirs).max() < 1e-3
+
+
+@needs_gdaldem
+def test_slopes_of_real_hills_are_those_of_gdaldem(real_data, tmp_path, tile):
+    dem = real_data / "dem" / "Rome-30m-DEM.tif"
+    here = tile(lon=12.5, lat=42.0, gsd_m=10.0, size=512)
+    west, north = here.geobox.affine @ (0, 0)
+    east, south = here.geobox.affine @ (512, 512)
+    edges = [str(v) for v in (west - 300, south - 300, east + 300, north + 300)]
+    warp = ["gdalwarp", "-q", "-t_srs", "EPSG:32633", "-tr", "30", "30", "-r", "bilinear", "-te", *edges]
+    subprocess.run([*warp, "-ot", "Float32", dem, tmp_path / "utm.tif"], check=True)
+    subprocess.run(["gdaldem", "slope", "-q", tmp_path / "utm.tif", tmp_path / "slope.tif"], check=True)
+    with rasterio.open(tmp_path / "slope.tif") as dataset:
+        theirs = dataset.read(1, window=dataset.window(west, south, east, north).round())
+    facts = facts_of(elevation(dem).ask([here])[0])
+    # grids that lie half a pixel apart smooth heights of whole metres differently
+    assert facts["slope.mean_deg"] == pytest.approx(theirs.mean(), rel=0.03)
+    rise = np.tan(np.radians(theirs))
+    assert facts["slope.gentle_share"] == pytest.approx((rise <= 0.08).mean(), abs=0.02)
+    assert facts["slope.steep_share"] == pytest.approx((rise > 0.30).mean(), abs=0.02)
