@@ -355,3 +355,12 @@ def test_overture_s_file_without_boxes_is_refused(tmp_path):
     frame.to_parquet(tmp_path / "segment.parquet")
     with pytest.raises(SceneError, match="no column `bbox`"):
         extracts(tmp_path / "segment.parquet")
+
+
+def test_what_lies_in_two_extracts_counts_once(tmp_path, town, tile):
+    # each lacks something that the other has
+    paths = [write_pbf(tmp_path / f"{k}.osm.pbf", TOWN[k : len(TOWN) - 1 + k]) for k in range(2)]
+    both = map_features(paths, tmp_path / "cache").ask([tile()])[0]
+    once = town.ask([tile()])[0]
+    assert facts_of(both) == facts_of(once)
+    assert (both.grids["map"] == once.grids["map"]).all()

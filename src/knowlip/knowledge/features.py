@@ -73,7 +73,8 @@ class MapFeatures:
             return Answer(missing=("the tile is not wholly inside a map extract",))
         rows, cols = box.shape
         outline = shapely.box(0, 0, cols, rows)
-        here = _in_pixels(_joined([_near(e.read(part), part) for e in covering for part in parts]), box)
+        found = _joined([e.read(part) for e in covering for part in parts])
+        here = _in_pixels(_near(found, parts), box)
         here = here.where(shapely.intersects(here.geometry, outline))
         if len(here) == 0:
             return Answer(missing=("the map extract has nothing here",))
@@ -140,7 +141,7 @@ class MapFeatures:
 def map_features(
     paths: Sequence[Path], cache: Path | None = None, note: Callable[[str], None] = lambda text: None
 ) -> MapFeatures:
-    """The features of extracts, as `extracts.extracts` reads them; of two that overlap, both count.
+    """The features of extracts, as `extracts.extracts` reads them; one that lies in several counts once.
 
     Args:
         cache: Where copies are kept; the user's cache folder by default.
@@ -210,10 +211,19 @@ def _in_pixels(features: Features, box: GeoBox) -> Features:
 
 
 def _joined(several: Sequence[Features]) -> Features:
+    """Features of several extracts, each once: neighbouring extracts share those that lie across their border."""
     if not several:
         return gathered([])
     columns = [[getattr(f, c) for f in several] for c in ("kind", "cls", "name", "geometry")]
-    return Features(*(np.concatenate(c) for c in columns))
+    every = Features(*(np.concatenate(c) for c in columns))
+    if len(several) == 1:
+        return every
+    first: dict[tuple[str, str, bytes], int] = {}
+    for i, key in enumerate(zip(every.kind, every.cls, shapely.to_wkb(every.geometry), strict=True)):
+        first.setdefault(key, i)
+    chosen = np.zeros(len(every), bool)
+    chosen[list(first.values())] = True
+    return every.where(chosen)
 
 
 def _outline(box: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -241,16 +251,28 @@ def _boxes(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> list[Box]:
     return [(float(lon[lon > 0].min()), south, 180.0, north), (-180.0, south, float(lon[lon < 0].max()), north)]
 
 
-def _near(features: Features, box: Box) -> Features:
-    """Features without their parts that lie far from a box, where a tile's projection may have no place for them."""
-    west, south, east, north = box[0] - MARGIN_DEG, box[1] - MARGIN_DEG, box[2] + MARGIN_DEG, box[3] + MARGIN_DEG
-    bounds = shapely.bounds(features.geometry).reshape(-1, 4)
-    far = (bounds[:, 0] < west) | (bounds[:, 1] < south) | (bounds[:, 2] > east) | (bounds[:, 3] > north)
+def _near(features: Features, parts: Sequence[Box]) -> Features:
+    """Features without their parts that lie far from boxes, where a tile's projection may have no place for them."""
     geometry = features.geometry.copy()
+    inside = np.zeros(len(features), bool)
+    for part in parts:
+        inside |= _inside(shapely.bounds(geometry).reshape(-1, 4), _wider(part))
+    far = ~inside
     broken = far & ~shapely.is_valid(geometry)
     geometry[broken] = shapely.make_valid(geometry[broken])
-    geometry[far] = shapely.clip_by_rect(geometry[far], west, south, east, north)
+    clipped = [shapely.clip_by_rect(geometry[far], *_wider(part)) for part in parts]
+    geometry[far] = clipped[0] if len(parts) == 1 else shapely.union(*clipped)
     return Features(features.kind, features.cls, features.name, geometry)
+
+
+def _wider(box: Box) -> Box:
+    return box[0] - MARGIN_DEG, box[1] - MARGIN_DEG, box[2] + MARGIN_DEG, box[3] + MARGIN_DEG
+
+
+def _inside(bounds: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
+    """Which bounds `(N, 4)` lie in a box."""
+    west, south, east, north = bounds.T
+    return (west >= box[0]) & (south >= box[1]) & (east <= box[2]) & (north <= box[3])
 
 
 def _covers(extract: Box, tile: Box) -> bool:
