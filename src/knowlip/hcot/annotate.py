@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from affine import Affine
+from odc.geo.geobox import GeoBox
 
 from knowlip import __version__
 from knowlip.core.errors import ConfigError, CorpusError
 from knowlip.core.folder import Folder
-from knowlip.core.geodesy import to_lonlat
 from knowlip.core.parallel import map_items
 from knowlip.core.statements import Fact, Statement
 from knowlip.corpus.stac import geoproperties
@@ -22,14 +23,14 @@ from knowlip.hcot import cover
 from knowlip.hcot.sentences import statements
 from knowlip.hcot.steps import run_chain
 from knowlip.hcot.view import Surroundings, TileView
-from knowlip.knowledge import airports, coast, places
+from knowlip.knowledge import BUILT_IN
+from knowlip.knowledge.source import Answer, Footprint, Source, ask_all, joined, provenance
 
 ENGINES = ("evidence",)
-SOURCES = ("places", "coast", "airports")
-TOWN_REACH_KM = 20.0
-PEOPLE_REACH_KM = 6.0
-SEA_GRID = 8
+SOURCES = tuple(BUILT_IN)
 _SAMPLE_TILES = 48
+_TILES_AT_ONCE = 64
+"""Tiles of a scene whose grids are in memory together."""
 
 _TEXT, _REAL, _WHOLE = pa.string(), pa.float64(), pa.int64()
 FACT_SCHEMA = pa.schema(
@@ -49,12 +50,13 @@ FACT_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class SceneTask:
-    """A work item: one scene's tiles and what is known about their places."""
+    """A work item: one scene's tiles, what is known about their places, and the maps still to ask."""
 
     root: str
     fingerprint: str
     scene_id: str
-    surroundings: dict[str, Surroundings] = field(default_factory=dict)
+    known: dict[str, Answer] = field(default_factory=dict)
+    maps: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def annotate(
     corpus: Corpus,
     engine: str = "evidence",
     sources: Sequence[str] = SOURCES,
+    maps: Sequence[Source] = (),
     workers: int = 1,
     progress: Callable[[int, int, str], None] = lambda done, total, name: None,
 ) -> Annotation:
@@ -78,6 +81,7 @@ def annotate(
 
     Args:
         sources: Which of `SOURCES` are asked about the tiles' places.
+        maps: Sources of the user's own files, asked after these.
         progress: Called with (scenes done, scenes in all, scene).
 
     Raises:
@@ -91,9 +95,10 @@ def annotate(
             f"--sources {','.join(sorted(unknown))}", "no such source", f"Choose from {', '.join(SOURCES)}"
         )
     folder = corpus.folder
+    asked = [*(BUILT_IN[s] for s in SOURCES if s in sources), *maps]
     settings = {
         "engine": engine,
-        "sources": [s for s in SOURCES if s in sources],
+        "sources": provenance(asked),
         "made_with": f"sar-knowlip {__version__}",
     }
     if (before := corpus.info.get("annotation")) is not None:
@@ -105,8 +110,9 @@ def annotate(
     _begin(folder, settings)
     scenes = sorted(corpus.scenes.index)
     todo = [s for s in scenes if not folder.exists(_part(s, "facts"))]
-    known = _surroundings(corpus, todo, sources)
-    tasks = [SceneTask(folder.root, corpus.info["fingerprint"], s, known[s]) for s in todo]
+    known = _known_at_once(corpus, todo, asked)
+    later = tuple(s for s in asked if not s.at_once)
+    tasks = [SceneTask(folder.root, corpus.info["fingerprint"], s, known[s], later) for s in todo]
     progress(len(scenes) - len(todo), len(scenes), "")
     for done, scene_id in enumerate(map_items(annotate_scene, tasks, workers), len(scenes) - len(todo) + 1):
         progress(done, len(scenes), scene_id)
@@ -135,50 +141,39 @@ def _part(scene_id: str, kind: str) -> str:
     return f".annotate/{scene_id}.{kind}.parquet"
 
 
-def _surroundings(corpus: Corpus, scenes: Sequence[str], sources: Sequence[str]) -> dict[str, dict[str, Surroundings]]:
-    """Ask every source once for all tiles of the scenes still to do."""
-    if not scenes:
-        return {}
-    named = {"places": places.source(), "coast": coast.source(), "airports": airports.source()}
-    asked = {s: named[s] for s in sources}
-    frame = corpus.tiles[corpus.tiles["knowlip:scene"].isin(scenes)]
-    placed = frame["proj:centroid"].notna()
-    result: dict[str, dict[str, Surroundings]] = {s: {} for s in scenes}
-    for tile_id, scene in frame["knowlip:scene"][~placed].items():
-        # a chip lies nowhere, so nothing is known about its place
-        result[scene][str(tile_id)] = Surroundings()
-    frame = frame[placed]
-    if frame.empty:
-        return result
-    lon = np.array([c["lon"] for c in frame["proj:centroid"]])
-    lat = np.array([c["lat"] for c in frame["proj:centroid"]])
-    towns = places.largest_within(lon, lat, TOWN_REACH_KM) if "places" in sources else [None] * len(frame)
-    people = places.people_per_km2(lon, lat, PEOPLE_REACH_KM).tolist() if "places" in sources else [None] * len(frame)
-    fields = airports.nearest_airports(lon, lat) if "airports" in sources else [None] * len(frame)
-    sea = ~coast.on_land(*_grid_points(frame)) if "coast" in sources else [None] * len(frame)
-    simulated = corpus.scenes["simulated"]
-    for tile_id, scene, town, density, airport, grid in zip(
-        frame.index, frame["knowlip:scene"], towns, people, fields, sea, strict=True
-    ):
-        # a simulated scene lies at a real place, but its ground is made up: maps of the real ground would mislead
-        known = (
-            Surroundings(town, sources=asked) if simulated[scene] else Surroundings(town, density, airport, grid, asked)
+def _known_at_once(corpus: Corpus, scenes: Sequence[str], sources: Sequence[Source]) -> dict[str, dict[str, Answer]]:
+    """Ask those sources that are asked once for all tiles of the scenes still to do."""
+    frame = corpus.tiles[corpus.tiles["knowlip:scene"].isin(list(scenes))]
+    placed, at_once = footprints(corpus, frame), [s for s in sources if s.at_once]
+    answers = dict(zip((f.tile_id for f in placed), ask_all(at_once, placed) if placed else (), strict=True))
+    # a chip lies nowhere, so no source can be asked about it
+    nowhere = Answer(missing=("the tile has no place on the Earth",) if sources else ())
+    known: dict[str, dict[str, Answer]] = {s: {} for s in scenes}
+    for tile_id, scene in frame["knowlip:scene"].items():
+        known[scene][str(tile_id)] = answers.get(str(tile_id), nowhere)
+    return known
+
+
+def footprints(corpus: Corpus, frame: Any) -> list[Footprint]:
+    """Where those of a corpus's tiles lie that lie somewhere.
+
+    Args:
+        frame: Rows of `corpus.tiles`.
+    """
+    # a simulated scene lies at a real place, but its ground is made up: maps of the real one would mislead
+    made_up = corpus.scenes["simulated"]
+    placed = frame[frame["proj:centroid"].notna()].to_dict("records")
+    return [
+        Footprint(
+            t["id"], t["proj:centroid"]["lon"], t["proj:centroid"]["lat"], _geobox(t), bool(made_up[t["knowlip:scene"]])
         )
-        result[scene][tile_id] = known
-    return result
+        for t in placed
+    ]
 
 
-def _grid_points(frame: Any) -> tuple[Any, Any]:
-    """Longitudes and latitudes `(N, k, k)` of a regular grid over each tile, rows as the tile's rows."""
-    share = (np.arange(SEA_GRID) + 0.5) / SEA_GRID
-    lon, lat = np.empty((len(frame), SEA_GRID, SEA_GRID)), np.empty((len(frame), SEA_GRID, SEA_GRID))
-    for i, (wkt, affine, shape) in enumerate(
-        zip(frame["proj:wkt2"], frame["proj:transform"], frame["proj:shape"], strict=True)
-    ):
-        col, row = share[None, :] * shape[1], share[:, None] * shape[0]
-        a, b, c, d, e, f = affine
-        lon[i], lat[i] = to_lonlat(wkt, a * col + b * row + c, d * col + e * row + f)
-    return lon, lat
+def _geobox(tile: Mapping[Any, Any]) -> GeoBox:
+    rows, cols = map(int, tile["proj:shape"])
+    return GeoBox((rows, cols), Affine(*tile["proj:transform"][:6]), tile["proj:wkt2"])
 
 
 @lru_cache(maxsize=1)
@@ -191,22 +186,33 @@ def annotate_scene(task: SceneTask) -> str:
     """Annotate one scene and write its part; returns the scene's name."""
     corpus = _opened(task.root, task.fingerprint)
     rows = corpus.tiles[corpus.tiles["knowlip:scene"] == task.scene_id].sort_index()
-    level = _level(corpus, list(rows.index), task.surroundings)
+    level = _level(corpus, list(rows.index), task.known)
     fact_rows: list[dict[str, Any]] = []
     statement_rows: list[dict[str, Any]] = []
-    for row in rows.to_dict("records"):
-        tile_id = row["id"]
-        facts, said = describe(
-            TileView(tile_id, geoproperties(_plain(row)), corpus.pixels(tile_id), task.surroundings[tile_id], level)
-        )
-        fact_rows += [f.row(tile_id) for f in facts]
-        statement_rows += [statement_row(s, tile_id, 0, ORIGINAL, "evidence") for s in said]
+    for start in range(0, len(rows), _TILES_AT_ONCE):
+        part = rows.iloc[start : start + _TILES_AT_ONCE]
+        surroundings = _surroundings(task, list(part.index), footprints(corpus, part))
+        for row in part.to_dict("records"):
+            tile_id = row["id"]
+            facts, said = describe(
+                TileView(tile_id, geoproperties(_plain(row)), corpus.pixels(tile_id), surroundings[tile_id], level)
+            )
+            fact_rows += [f.row(tile_id) for f in facts]
+            statement_rows += [statement_row(s, tile_id, 0, ORIGINAL, "evidence") for s in said]
     folder = Folder(task.root)
     folder.write_table(
         _part(task.scene_id, "statements"), pa.Table.from_pylist(statement_rows, schema=STATEMENT_SCHEMA)
     )
     folder.write_table(_part(task.scene_id, "facts"), pa.Table.from_pylist(fact_rows, schema=FACT_SCHEMA))
     return task.scene_id
+
+
+def _surroundings(task: SceneTask, tile_ids: Sequence[str], placed: Sequence[Footprint]) -> dict[str, Surroundings]:
+    """What was known of tiles before, and what the scene's maps add."""
+    answers = {t: task.known[t] for t in tile_ids}
+    for footprint, more in zip(placed, ask_all(task.maps, placed), strict=True):
+        answers[footprint.tile_id] = joined(answers[footprint.tile_id], more)
+    return {tile_id: Surroundings(a.facts_with_missing(), a.grids) for tile_id, a in answers.items()}
 
 
 def describe(view: TileView) -> tuple[list[Fact], list[Statement]]:
@@ -241,11 +247,11 @@ def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {k: plain(v) for k, v in row.items()}
 
 
-def _level(corpus: Corpus, tile_ids: list[str], surroundings: dict[str, Surroundings]) -> cover.SceneLevel:
+def _level(corpus: Corpus, tile_ids: list[str], known: dict[str, Answer]) -> cover.SceneLevel:
     """The scene's common level, from up to `_SAMPLE_TILES` tiles spread over it."""
     chosen = tile_ids[:: max(1, len(tile_ids) // _SAMPLE_TILES)]
     pixels = [corpus.pixels(t) for t in chosen]
-    grids = [surroundings[t].sea for t in chosen]
+    grids = [known[t].grids.get("sea") for t in chosen]
     sea = [g for g in grids if g is not None]
     return cover.scene_level(
         [cover.measure(p) for p in pixels],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,34 +14,40 @@ from knowlip.core.geoproperties import GeoProperties
 from knowlip.core.statements import Fact, TargetObject
 from knowlip.corpus.store import TilePixels
 from knowlip.hcot import cover, targets
-from knowlip.knowledge.airports import Airport
-from knowlip.knowledge.places import Place
 
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is known about a tile's place; None for a source that was not asked.
+    """What sources know about a tile's place.
 
     Attributes:
-        town: The most populous city within reach.
-        people_per_km2: Population of the named places around, by area.
-        sea_share: Share of the tile that the coastline puts in the sea.
-        sea: `(k, k)` bool grid of the same, rows north to south as the tile's rows.
-        sources: Name and version of each source by its first word.
+        facts: Of step 1, with what is missing.
+        grids: Where things are in the tile, as in `knowledge.source.Answer`.
     """
 
-    town: Place | None = None
-    people_per_km2: float | None = None
-    airport: Airport | None = None
-    sea: NDArray[np.bool_] | None = None
-    sources: dict[str, str] = field(default_factory=dict)
+    facts: tuple[Fact, ...] = ()
+    grids: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
-    def sea_share(self) -> float | None:
-        """Share of the tile in the sea, 0 to 1."""
-        return None if self.sea is None else float(self.sea.mean())
+    def sea(self) -> NDArray[np.bool_] | None:
+        """`(k, k)` grid of what the coastline puts in the sea, rows as the tile's rows; None when it was not asked."""
+        return self.grids.get("sea")
+
+    @property
+    def people_per_km2(self) -> float | None:
+        """Population of the named places around, by area; None when it is not known."""
+        found = next((f.value for f in self.facts if f.name == "place.people_per_km2"), None)
+        return float(found) if isinstance(found, int | float) else None
+
+    @property
+    def map_cover(self) -> NDArray[np.uint8] | None:
+        """Class codes `(H, W)` of maps, 0 where they do not say: mapped features, and a land-cover raster between."""
+        features, raster = self.grids.get("map"), self.grids.get("land_cover")
+        if features is None or raster is None:
+            return raster if features is None else features
+        return np.where(features > 0, features, raster)
 
 
 class Facts:
@@ -102,6 +108,11 @@ class TileView:
     def cover(self) -> cover.CoverMap:
         """Land cover measured from backscatter and texture."""
         return cover.classify(self.pixels, self.scene, self.surroundings.sea, self.surroundings.people_per_km2)
+
+    @property
+    def map_cover(self) -> NDArray[np.uint8] | None:
+        """Class codes `(H, W)` of maps on the tile's pixels, 0 where they do not say; None without maps."""
+        return self.surroundings.map_cover
 
     @cached_property
     def detections(self) -> tuple[TargetObject, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from knowlip.knowledge.places import chord_to_km, unit_vectors
+from knowlip.knowledge.source import Answer, Footprint, fact
 
 LICENCE = "MIT, airportsdata"
 
@@ -48,3 +50,27 @@ def nearest_airports(lon_deg: ArrayLike, lat_deg: ArrayLike) -> list[Airport]:
         Airport(rows[i]["name"], rows[i]["icao"], rows[i]["iata"] or None, float(km))
         for i, km in zip(np.atleast_1d(indices), np.atleast_1d(chord_to_km(chords)), strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class Airports:
+    """The nearest airport with scheduled-service codes."""
+
+    name: str = "airports"
+    version: str = source()
+    licence: str = LICENCE
+    of_ground: bool = True
+    at_once: bool = True
+
+    def ask(self, footprints: Sequence[Footprint]) -> list[Answer]:
+        """`airport.name` and `airport.km`."""
+        found = nearest_airports([f.lon_deg for f in footprints], [f.lat_deg for f in footprints])
+        return [
+            Answer(
+                (
+                    fact(self, "airport.name", a.name, 0.99),
+                    fact(self, "airport.km", round(a.distance_km, 2), 0.99, "km", "to the airport's reference point"),
+                )
+            )
+            for a in found
+        ]

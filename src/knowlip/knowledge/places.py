@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -18,10 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from knowlip.knowledge.source import Answer, Footprint, fact
+
 EARTH_RADIUS_KM = 6371.0088
 """Mean radius, IUGG."""
 
 LICENCE = "CC BY 4.0, GeoNames"
+TOWN_REACH_KM = 20.0
+PEOPLE_REACH_KM = 6.0
 
 
 @dataclass(frozen=True)
@@ -139,3 +144,33 @@ def find_city(name: str) -> tuple[float, float]:
         raise ValueError(f"no city of that name{'; near it are ' + ', '.join(near) if near else ''}")
     best = max(named, key=lambda c: c.get("population") or 0)
     return float(best["latitude"]), float(best["longitude"])
+
+
+@dataclass(frozen=True)
+class Places:
+    """The town that a place belongs to, and how many people live around it. Names hold for simulated scenes too."""
+
+    name: str = "places"
+    version: str = source()
+    licence: str = LICENCE
+    of_ground: bool = False
+    at_once: bool = True
+
+    def ask(self, footprints: Sequence[Footprint]) -> list[Answer]:
+        """`place.town` with distance and population, and `place.people_per_km2` where the ground is real."""
+        lon, lat = [f.lon_deg for f in footprints], [f.lat_deg for f in footprints]
+        towns, people = largest_within(lon, lat, TOWN_REACH_KM), people_per_km2(lon, lat, PEOPLE_REACH_KM)
+        return [self._answer(f, t, float(p)) for f, t, p in zip(footprints, towns, people, strict=True)]
+
+    def _answer(self, footprint: Footprint, town: Place | None, density: float) -> Answer:
+        facts = []
+        if town is not None:
+            why = f"the most populous city within {TOWN_REACH_KM:.0f} km"
+            facts.append(fact(self, "place.town", town.city, 0.9, None, why))
+            facts.append(fact(self, "place.town_km", round(town.distance_km, 2), 0.9, "km", why))
+            facts.append(fact(self, "place.town_population", town.population, 0.9, None, why))
+        if not footprint.made_up:
+            why = f"people of the places within {PEOPLE_REACH_KM:.0f} km by the circle's area"
+            facts.append(fact(self, "place.people_per_km2", round(density, 3), 0.7, "1/km2", why))
+        reason = f"no place of more than 1,000 people within {TOWN_REACH_KM:.0f} km"
+        return Answer(tuple(facts), missing=() if town else (reason,))

@@ -58,7 +58,7 @@ class Terrain:
     def identity(self) -> str:
         """Names, sizes and declarations, as text."""
         grid = self.undulation and Path(self.undulation).name
-        return repr([(f.name, f.stat().st_size) for f in _files(self.path)] + [self.datum, grid])
+        return repr([(f.name, f.stat().st_size) for f in files_of(self.path)] + [self.datum, grid])
 
     def stamp(self) -> str:
         """Place, size and time of the files, and declarations, as text."""
@@ -66,12 +66,17 @@ class Terrain:
         return f"{stamp(self.path)}:{self.datum}:{stamp(grid) if grid and grid.is_file() else self.undulation}"
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """The files of an elevation model or another map: one raster, or the GeoTIFFs of a folder.
+
+    Raises:
+        SceneError: The folder has none.
+    """
     if path.is_file():
         return [path]
     found = sorted(p for p in path.rglob("*") if p.suffix.lower() in (".tif", ".tiff") and p.is_file())
     if not found:
-        raise SceneError(path, "holds no elevation model (.tif)", "Give --dem a GeoTIFF, a VRT or a folder of them")
+        raise SceneError(path, "holds no raster (.tif)", "Give a GeoTIFF, a VRT or a folder of GeoTIFFs")
     return found
 
 
@@ -88,35 +93,35 @@ def datum_of(dataset: Any, path: Path) -> Datum | None:
     return "geoid" if known else None
 
 
-class Heights:
-    """Heights of the ground in blocks of a grid.
+class Elevations:
+    """An elevation model's own numbers in blocks of a grid, whatever they are counted from.
 
     Attributes:
+        sets: The opened rasters and their files.
         bounds: `(west, south, east, north)` in degrees that they cover.
-        datum: What the DEM's own values count from.
-        undulation: The geoid above the ellipsoid; None where it is neither needed nor known.
+
+    Raises:
+        SceneError: Unreadable, or not of one band with a CRS.
     """
 
-    def __init__(self, terrain: Terrain, stack: ExitStack) -> None:
+    def __init__(self, path: Path, stack: ExitStack) -> None:
         try:
-            self._sets = [(stack.enter_context(rasterio.open(f)), f) for f in _files(terrain.path)]
+            self.sets = [(stack.enter_context(rasterio.open(f)), f) for f in files_of(path)]
         except RasterioError as error:
-            raise SceneError(terrain.path, f"cannot be read as an elevation model ({error})", "Check --dem") from error
-        for dataset, file in self._sets:
+            raise SceneError(path, f"cannot be read as an elevation model ({error})", "Check --dem") from error
+        for dataset, file in self.sets:
             if not dataset.crs or dataset.count != 1 or dataset.transform.is_identity:
                 raise SceneError(file, "is no elevation model: one band and a CRS are needed", "Check --dem")
-        self.datum = _datum(terrain, self._sets)
-        self.undulation = _undulation(terrain, self.datum, stack)
-        self._boxes = [transform_bounds(d.crs, "EPSG:4326", *d.bounds) for d, _ in self._sets]
+        self._boxes = [transform_bounds(d.crs, "EPSG:4326", *d.bounds) for d, _ in self.sets]
         west, south, east, north = zip(*self._boxes, strict=True)
         self.bounds = (min(west), min(south), max(east), max(north))
 
     def block(self, box: GeoBox) -> NDArray[np.float64]:
-        """Heights `(H, W)` in m above the ellipsoid; where the DEM has none (the sea), that of the geoid, else 0."""
+        """Heights `(H, W)` in m as the model counts them, NaN where it has none."""
         rows, cols = box.shape
         out = np.full((rows, cols), np.nan, np.float32)
         lon, lat = _positions(box, np.array([0.0, rows]), np.array([0.0, cols]))
-        for (dataset, file), (west, south, east, north) in zip(self._sets, self._boxes, strict=True):
+        for (dataset, file), (west, south, east, north) in zip(self.sets, self._boxes, strict=True):
             if west > lon.max() + MARGIN_DEG or east < lon.min() - MARGIN_DEG:
                 continue
             if south > lat.max() + MARGIN_DEG or north < lat.min() - MARGIN_DEG:
@@ -129,15 +134,12 @@ class Heights:
             except RasterioError as error:
                 raise SceneError(file, f"cannot be read ({error})", "Fetch the elevation model again") from error
             out = np.where(np.isnan(out), part, out)
-        height = np.nan_to_num(out.astype(np.float64), nan=0.0)
-        if self.datum == "ellipsoid" or self.undulation is None:
-            return height
-        return height + on_nodes(box, self.undulation)
+        return out.astype(np.float64)
 
     def stored_at(self, lon_deg: NDArray[np.float64], lat_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The DEM's own values `(N,)` at places `(N,)`, those of the nearest pixel; NaN where it has none."""
+        """The model's values `(N,)` at places `(N,)`, those of the nearest pixel; NaN where it has none."""
         out = np.full(lon_deg.shape, np.nan)
-        for dataset, file in self._sets:
+        for dataset, file in self.sets:
             crossing = pyproj.Transformer.from_crs("EPSG:4326", _flat(dataset.crs), always_xy=True)
             x, y = crossing.transform(lon_deg, lat_deg)
             col, row = applied(~dataset.transform, np.asarray(x), np.asarray(y))
@@ -149,6 +151,33 @@ class Heights:
                 raise SceneError(file, f"cannot be read ({error})", "Fetch the elevation model again") from error
             out[inside] = found
         return out
+
+
+class Heights:
+    """Heights of the ground above the ellipsoid in blocks of a grid.
+
+    Attributes:
+        bounds: `(west, south, east, north)` in degrees that they cover.
+        datum: What the model's own values count from.
+        undulation: The geoid above the ellipsoid; None where it is neither needed nor known.
+    """
+
+    def __init__(self, terrain: Terrain, stack: ExitStack) -> None:
+        self._model = Elevations(terrain.path, stack)
+        self.datum = _datum(terrain, self._model.sets)
+        self.undulation = _undulation(terrain, self.datum, stack)
+        self.bounds = self._model.bounds
+
+    def block(self, box: GeoBox) -> NDArray[np.float64]:
+        """Heights `(H, W)` in m above the ellipsoid; where the DEM has none (the sea), that of the geoid, else 0."""
+        height = np.nan_to_num(self._model.block(box), nan=0.0)
+        if self.datum == "ellipsoid" or self.undulation is None:
+            return height
+        return height + on_nodes(box, self.undulation)
+
+    def stored_at(self, lon_deg: NDArray[np.float64], lat_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The model's own values, as `Elevations.stored_at` gives them."""
+        return self._model.stored_at(lon_deg, lat_deg)
 
 
 @contextmanager

@@ -54,23 +54,34 @@ def _targets_need_water(facts: Facts) -> list[Fact]:
 
 
 def _terrain(facts: Facts) -> Fact:
-    sea, water, relief = (
-        facts.number("coast.sea_share", -1),
-        facts.number("cover.water.share"),
-        facts.number("relief.index"),
-    )
+    sea, water = facts.number("coast.sea_share", -1), facts.number("cover.water.share")
     source = "coastline, water and relief"
     if water > 0.9:
         return Fact("terrain.kind", "open water", 5, source, 0.9, None, f"{water:.0%} water")
     if sea >= 0.02 or (facts.value("water.kind", "") == "sea" and water > 0.05):
         return Fact("terrain.kind", "coastal", 5, source, 0.85, None, "sea and land in one frame")
-    if relief > 1.9:
-        return Fact("terrain.kind", "mountainous", 5, source, 0.5, None, f"relief index {relief:.1f} dB")
-    if relief > 1.6:
-        return Fact("terrain.kind", "hilly", 5, source, 0.5, None, f"relief index {relief:.1f} dB")
-    if facts.value("water.kind", "") == "river" and water > 0.03:
+    kind, source, sure, why = _relief(facts)
+    if kind == "plain" and facts.value("water.kind", "") == "river" and water > 0.03:
         return Fact("terrain.kind", "river plain", 5, source, 0.6, None, "a river crosses level ground")
-    return Fact("terrain.kind", "plain", 5, source, 0.6, None, f"relief index {relief:.1f} dB")
+    return Fact("terrain.kind", kind, 5, source, sure, None, why)
+
+
+HILLS_M, MOUNTAINS_M = 90.0, 300.0
+"""Relief over 6 x 6 miles from which ground that is mostly not gentle makes hills (300 feet) or mountains (1,000).
+
+Source: Hammond 1964, "Analysis of properties in land form geography", Annals of the AAG 54(1)."""
+
+
+def _relief(facts: Facts) -> tuple[str, str, float, str]:
+    """Plain, hilly or mountainous, its source, confidence and reason: by the elevation model, else by brightness."""
+    if "elevation.relief_m" in facts and "slope.gentle_share" in facts:
+        relief_m, gentle = facts.number("elevation.relief_m"), facts.number("slope.gentle_share")
+        why = f"{relief_m:.0f} m of relief around, {gentle:.0%} of the tile gentle"
+        kind = "plain" if gentle > 0.5 or relief_m < HILLS_M else "hilly" if relief_m < MOUNTAINS_M else "mountainous"
+        return kind, facts["elevation.relief_m"].source, 0.9, why
+    relief = facts.number("relief.index")
+    kind, sure = ("mountainous", 0.5) if relief > 1.9 else ("hilly", 0.5) if relief > 1.6 else ("plain", 0.6)
+    return kind, "coastline, water and relief", sure, f"relief index {relief:.1f} dB"
 
 
 _FUNCTION_OF = {
@@ -81,6 +92,20 @@ _FUNCTION_OF = {
     "bare": "open ground",
     "road": "transport",
 }
+
+
+_FUNCTION_OF_USE = {"park": "parkland", "bare": "open ground"}
+"""Where the function's word is not the mapped land use's."""
+
+
+def _mapped_function(facts: Facts) -> Fact | None:
+    """What a map says that most of a tile is used for."""
+    use = next(iter(facts.value("society.land_use", [""])), "")
+    share = facts.number(f"map.landuse.{use}.share")
+    if share < 0.5:
+        return None
+    source = facts["society.land_use"].source
+    return Fact("function.main", _FUNCTION_OF_USE.get(use, use), 5, source, 0.8, None, f"mapped so on {share:.0%}")
 
 
 def _function(facts: Facts) -> Fact:
@@ -96,8 +121,12 @@ def _function(facts: Facts) -> Fact:
             source,
             0.6,
             None,
-            f"{facts.value('airport.name', 'an airport')} is {facts.number('airport.km'):.1f} km away",
+            facts["society.airport_expected"].why,
         )
+    if facts.value("society.port_expected", False) and facts.number("cover.water.share") > 0.1:
+        return Fact("function.main", "port", 5, source, 0.6, None, facts["society.port_expected"].why)
+    if (mapped := _mapped_function(facts)) is not None:
+        return mapped
     if facts.number("coast.sea_share") > 0.1 and built > 0.25 and facts.number("cover.water.share") > 0.1:
         return Fact("function.main", "harbour front", 5, source, 0.5, None, "dense building beside the sea")
     if built > 0.7:
