@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from knowlip.core.errors import ConfigError
+from knowlip.core.settings import read_settings
 
 
 class _Part(BaseModel):
@@ -116,46 +113,4 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PretrainCon
         ConfigError: The file is missing or not YAML, a key is unknown (the nearest right one is named), or a value is
             out of range.
     """
-    content: Any = {}
-    if path is not None:
-        if not path.is_file():
-            raise ConfigError(path, "no such file", "Check the path")
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(path, f"cannot be read as YAML ({error})", "Check the path and its syntax") from error
-        if not isinstance(content, dict):
-            raise ConfigError(path, "is not a mapping of keys to values", "See configs/micro.yaml for an example")
-    for override in overrides:
-        key, sign, value = override.partition("=")
-        if not sign:
-            raise ConfigError(f"--set {override}", "has no '='", "Write it as --set optim.steps=500")
-        target = content
-        *parents, last = key.split(".")
-        for parent in parents:
-            target = target.setdefault(parent, {})
-            if not isinstance(target, dict):
-                raise ConfigError(f"--set {override}", f"'{parent}' is a value, not a section", "Check the key")
-        target[last] = yaml.safe_load(value)
-    try:
-        return PretrainConfig.model_validate(content)
-    except ValidationError as error:
-        detail = error.errors()[0]
-        where = ".".join(str(p) for p in detail["loc"])
-        subject = path or "--set"
-        if detail["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(where, _keys(PretrainConfig), 1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(_keys(PretrainConfig))}"
-            raise ConfigError(subject, f"unknown key '{where}'", hint) from error
-        raise ConfigError(subject, f"'{where}': {detail['msg']}", "Correct the value") from error
-
-
-def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    found = []
-    for name, info in model.model_fields.items():
-        part = info.annotation
-        if isinstance(part, type) and issubclass(part, BaseModel):
-            found += _keys(part, f"{prefix}{name}.")
-        else:
-            found.append(prefix + name)
-    return found
+    return read_settings(PretrainConfig, path, overrides, "optim.steps=500")
