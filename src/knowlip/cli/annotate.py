@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,7 +70,7 @@ def _model(config: Path | None, overrides: list[str], given: dict[str, Any], cac
     from knowlip.hcot.engines.config import VlmConfig
 
     # an option is an override that came last
-    settings = [*overrides, *(f"{key}={value}" for key, value in given.items())]
+    settings = [*overrides, *(f"{key}={json.dumps(value)}" for key, value in given.items())]
     return Model(read_settings(VlmConfig, config, settings, "concurrency=8"), Folder(cache) if cache else None, replay)
 
 
