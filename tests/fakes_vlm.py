@@ -91,7 +91,13 @@ def serving():
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            size = int(self.headers["Content-Length"])
+            body = self.rfile.read(size)
+            if len(body) < size:
+                # the client was killed while it was sending
+                self.close_connection = True
+                return
+            request = json.loads(body)
             with stub.lock:
                 n = len(stub.requests)
                 stub.requests.append(request)

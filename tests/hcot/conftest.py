@@ -14,8 +14,8 @@ def _bare(tmp_path_factory):
     from knowlip.simulation.simulate import simulate
 
     folder = tmp_path_factory.mktemp("bare")
-    simulate(folder / "scenes", 2, 1, "sentinel1-iw", 256, 3)
-    build_corpus([folder / "scenes"], str(folder / "corpus"), BuildConfig(tiles=TileSpec(tile_size=128)))
+    simulate(folder / "scenes", 3, 1, "sentinel1-iw", 256, 3)
+    build_corpus([folder / "scenes"], str(folder / "corpus"), BuildConfig(tiles=TileSpec(tile_size=256)))
     return folder / "corpus"
 
 
