@@ -33,3 +33,30 @@ def stub(monkeypatch):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with serving() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def evident(_bare, tmp_path_factory):
+    """The corpus, described by evidence alone."""
+    from knowlip.corpus.store import open_corpus
+    from knowlip.hcot.annotate import annotate
+
+    corpus = shutil.copytree(_bare, tmp_path_factory.mktemp("evident") / "corpus")
+    annotate(open_corpus(str(corpus)), "evidence", ("places", "airports"))
+    return open_corpus(str(corpus))
+
+
+@pytest.fixture(scope="session")
+def quiet(_bare, tmp_path_factory):
+    """The corpus, described with a model whose server has no troubles."""
+    from knowlip.core.folder import Folder
+    from knowlip.corpus.store import open_corpus
+    from knowlip.hcot.annotate import Model, annotate
+    from knowlip.hcot.engines.config import VlmConfig
+
+    folder = tmp_path_factory.mktemp("quiet")
+    corpus = shutil.copytree(_bare, folder / "corpus")
+    with serving() as stub:
+        model = Model(VlmConfig(base_url=stub.url, model="stub"), Folder(str(folder / "cache")))
+        annotate(open_corpus(str(corpus)), "vlm", ("places", "airports"), model=model)
+    return open_corpus(str(corpus))

@@ -62,7 +62,7 @@ async def converse(
         steps = [0, *steps]
     talk = Conversation([{"role": "system", "content": _template("system").render()}])
     for step in steps:
-        asked = [q for q in questions if q.step == step]
+        asked = tuple(q for q in questions if q.step == step)
         prompt = _template(f"step{step}").render(data=_data(step, view, measured, talk.claims))
         content: list[dict[str, Any]] = [{"type": "text", "text": prompt}]
         if step == steps[0]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -146,7 +147,8 @@ def weak_questions(said: Sequence[Statement], below: float) -> tuple[Question, .
     return tuple(q for q in QUESTIONS if any(d not in sure and (d[0] == "landform" or d in there) for d in q.serves))
 
 
-def answer_model(step: int, questions: Sequence[Question]) -> type[BaseModel]:
+@cache
+def answer_model(step: int, questions: tuple[Question, ...]) -> type[BaseModel]:
     """The answer to one step: first a note in the model's own words, then a value for each question.
 
     Ranges are left to calibration: servers differ in which keywords of JSON schema they take.

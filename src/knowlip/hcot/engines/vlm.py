@@ -25,7 +25,9 @@ Task = TypeVar("Task")
 
 def prompts_version() -> str:
     """SHA-256 of all that a model is told and asked, to twelve digits."""
-    schemas = [answer_model(k, [q for q in QUESTIONS if q.step == k]).model_json_schema() for k in range(LAST_STEP + 1)]
+    schemas = [
+        answer_model(k, tuple(q for q in QUESTIONS if q.step == k)).model_json_schema() for k in range(LAST_STEP + 1)
+    ]
     return hashlib.sha256(json.dumps([template_sources(), schemas]).encode()).hexdigest()[:12]
 
 
