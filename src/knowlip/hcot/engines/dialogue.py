@@ -16,7 +16,7 @@ from knowlip.hcot.engines.client import ChatClient, UnansweredError
 from knowlip.hcot.engines.description import Claim
 from knowlip.hcot.engines.ground import judge
 from knowlip.hcot.engines.picture import data_url
-from knowlip.hcot.engines.questions import LAST_STEP, Question, answer_model
+from knowlip.hcot.engines.questions import LAST_STEP, Question, answer_model, answer_schema
 from knowlip.hcot.view import Facts, TileView
 
 TEMPLATES = ("system", *(f"step{k}" for k in range(LAST_STEP + 1)), "again")
@@ -100,7 +100,7 @@ def _claim(question: Question, value: Any, measured: Facts, view: TileView) -> C
 
 async def _answer(client: ChatClient, talk: Conversation, model: type[BaseModel]) -> BaseModel | str:
     """A usable answer; or, when the second attempt is none either, why it is not."""
-    schema = model.model_json_schema()
+    schema = answer_schema(model)
     messages, reason = list(talk.messages), ""
     for _ in range(2):
         reply = await client.ask(messages, model.__name__, schema)

@@ -156,3 +156,9 @@ def answer_model(step: int, questions: tuple[Question, ...]) -> type[BaseModel]:
     fields: dict[str, Any] = {"note": (str, Field(description="One or two English sentences on what you see"))}
     fields |= {q.name: (q.answer, Field(description=q.ask)) for q in questions}
     return create_model(f"step_{step}", __config__=ConfigDict(extra="forbid", strict=True), **fields)
+
+
+@cache
+def answer_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of an answer; not to be changed."""
+    return model.model_json_schema()
