@@ -191,7 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer tiles, within a minute")
     quick = parser.parse_args().quick
-    tiles, rounds = (128, 1) if quick else (512, 3)
+    tiles, rounds = (192, 1) if quick else (320, 2)
     rng = np.random.default_rng(0)
     db = (10 * np.log10(rng.gamma(4.4, 1 / 4.4, (1, SIZE, SIZE))) - 10).astype(np.float32)
     png = picture(TilePixels(db, ("VV",), True, np.zeros(1, np.float32)), 768)
