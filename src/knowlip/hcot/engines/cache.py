@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -35,20 +36,25 @@ def question_key(model: str, messages: Messages, schema: Mapping[str, Any], sett
 
 @dataclass(frozen=True)
 class AnswerCache:
-    """A folder of answers, one small JSON file each."""
+    """A folder of answers, one small JSON file each. Slow disks and object stores are waited for in threads."""
 
     folder: Folder
 
-    def get(self, key: str) -> Reply | None:
+    async def get(self, key: str) -> Reply | None:
         """The answer of this key; None where there is none, or what is there is no answer."""
+        # a look into a local folder takes less than the way to a thread
+        return self._read(key) if self.folder.is_local else await asyncio.to_thread(self._read, key)
+
+    async def put(self, key: str, reply: Reply) -> None:
+        """Keep an answer. Raises OutputError where the folder cannot be written."""
+        content = json.dumps(asdict(reply), ensure_ascii=False).encode("utf-8", "replace")
+        await asyncio.to_thread(self.folder.write_bytes, _name(key), content)
+
+    def _read(self, key: str) -> Reply | None:
         try:
             return Reply(**json.loads(self.folder.read_bytes(_name(key))))
         except (OSError, ValueError, TypeError):
             return None
-
-    def put(self, key: str, reply: Reply) -> None:
-        """Keep an answer. Raises OutputError where the folder cannot be written."""
-        self.folder.write_bytes(_name(key), json.dumps(asdict(reply), ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _name(key: str) -> str:

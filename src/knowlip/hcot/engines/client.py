@@ -110,8 +110,7 @@ class ChatClient:
         c = self.config
         settings = {"max_tokens": c.max_tokens, "temperature": c.temperature}
         key = question_key(c.model, messages, schema, settings)
-        # a disk, or an object store, is waited for beside the other conversations
-        if (kept := await asyncio.to_thread(self.cache.get, key)) is not None:
+        if (kept := await self.cache.get(key)) is not None:
             self.usage.from_cache += 1
             return kept
         if self._api is None:
@@ -122,7 +121,7 @@ class ChatClient:
             )
         async with self._places:
             reply = await self._sent(self._api, messages, name, schema, settings)
-        await asyncio.to_thread(self.cache.put, key, reply)
+        await self.cache.put(key, reply)
         return reply
 
     async def _sent(
@@ -217,7 +216,8 @@ class ChatClient:
                 raise ConfigError("the model's server", self._said(error), "Pay, or use another server") from None
             raise UnansweredError("is overloaded") from None
         except openai.APITimeoutError:
-            raise UnansweredError("does not answer in time") from None
+            # which aiohttp also says of an address where nobody listens
+            raise UnansweredError("cannot be reached, or does not answer in time") from None
         except openai.APIConnectionError:
             raise UnansweredError("cannot be reached, or breaks off") from None
         except openai.APIError as error:
