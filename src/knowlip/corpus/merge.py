@@ -154,8 +154,11 @@ def _write_tables(corpora: Sequence[Corpus], folder: Folder, spec: SplitSpec, na
             new = new.set_column(column, new.schema.field(column), pa.array([name] * len(new), pa.string()))
             write(new.cast(tile_schema()))
             at += len(table)
-    for table_name in ("scenes", "objects", "rejected", *(["facts"] if _annotated(corpora[0]) else [])):
-        parts = [c.table(table_name) for c in corpora]
+    for table_name in ("scenes", "objects", "rejected", *(["facts", "claims"] if _annotated(corpora[0]) else [])):
+        # only a model makes claims
+        parts = [c.table(table_name) for c in corpora if table_name != "claims" or c.folder.exists("claims.parquet")]
+        if not parts:
+            continue
         # a column that is null throughout a corpus may have another type there
         folder.write_table(f"{table_name}.parquet", pa.concat_tables(parts, promote_options="permissive"))
     return split_counts(splits)

@@ -201,7 +201,9 @@ def _spent(client: ChatClient | None) -> dict[str, float]:
 def _begin(folder: Folder, settings: dict[str, Any]) -> None:
     """Claim the unfinished parts for these settings, so that a resumed annotation does not mix two."""
     name = ".annotate/settings.json"
-    if folder.exists(name) and folder.read_json(name) != settings:
+    begun = folder.exists(name) and folder.read_json(name) != settings
+    # settings with which nothing was finished, such as a model's misspelt name, claim nothing
+    if begun and folder.names(_part("*", "facts")):
         raise CorpusError(
             folder.path(), "holds an unfinished annotation with other settings", "Finish that one, or remove .annotate"
         )
