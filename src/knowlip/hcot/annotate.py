@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from affine import Affine
 from odc.geo.geobox import GeoBox
+from platformdirs import user_cache_dir
 
 from knowlip import __version__
 from knowlip.core.errors import ConfigError, CorpusError
 from knowlip.core.folder import Folder
 from knowlip.core.parallel import map_items
-from knowlip.core.statements import Fact, Statement
+from knowlip.core.statements import Statement
 from knowlip.corpus.stac import geoproperties
 from knowlip.corpus.store import ORIGINAL, STATEMENT_SCHEMA, Corpus, open_corpus
 from knowlip.hcot import cover
-from knowlip.hcot.sentences import statements
-from knowlip.hcot.steps import run_chain
+from knowlip.hcot.engines import evidence, vlm
+from knowlip.hcot.engines.cache import AnswerCache
+from knowlip.hcot.engines.client import ChatClient, Usage
+from knowlip.hcot.engines.config import VlmConfig
+from knowlip.hcot.engines.description import CLAIM_SCHEMA, Description
 from knowlip.hcot.view import Surroundings, TileView
 from knowlip.knowledge import BUILT_IN
 from knowlip.knowledge.source import Answer, Footprint, Source, ask_all, joined, provenance
 
-ENGINES = ("evidence",)
+ENGINES = ("evidence", "vlm", "hybrid")
 SOURCES = tuple(BUILT_IN)
 _SAMPLE_TILES = 48
 _TILES_AT_ONCE = 64
@@ -61,12 +68,38 @@ class SceneTask:
 
 @dataclass(frozen=True)
 class Annotation:
-    """What an annotation made."""
+    """What an annotation made.
+
+    Attributes:
+        answers: Claims of the model by what became of them, and tokens of all its answers; empty without a model.
+        spent: Requests of this run, answers that it took from the cache, and its cost; empty without a model.
+    """
 
     tiles: int
     facts: int
     statements: int
     already_complete: bool = False
+    answers: dict[str, int] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model that the engines `vlm` and `hybrid` ask.
+
+    Attributes:
+        cache: Where its answers are kept; the user's cache folder without it.
+        replay: Take answers from there only.
+    """
+
+    config: VlmConfig = field(default_factory=VlmConfig)
+    cache: Folder | None = None
+    replay: bool = False
+
+    def client(self) -> ChatClient:
+        """A client of its own. Raises ConfigError where no server or model is named."""
+        folder = self.cache or Folder(str(Path(user_cache_dir("knowlip"), "answers")))
+        return ChatClient(self.config, AnswerCache(folder), self.replay)
 
 
 def annotate(
@@ -76,16 +109,21 @@ def annotate(
     maps: Sequence[Source] = (),
     workers: int = 1,
     progress: Callable[[int, int, str], None] = lambda done, total, name: None,
+    model: Model | None = None,
 ) -> Annotation:
-    """Write `facts.parquet` and round 0 of the statements.
+    """Write `facts.parquet` and round 0 of the statements; with a model, also `claims.parquet`.
 
     Args:
+        engine: One of `ENGINES`.
         sources: Which of `SOURCES` are asked about the tiles' places.
         maps: Sources of the user's own files, asked after these.
+        workers: Processes of the evidence engine; the others wait for a server most of the time and use one.
         progress: Called with (scenes done, scenes in all, scene).
+        model: What the engines `vlm` and `hybrid` ask.
 
     Raises:
-        ConfigError: Unknown engine or source.
+        ConfigError: Unknown engine or source; the model's server is not named, or refuses what it is sent.
+        ServerError: The server is gone, the budget is spent, or a replay misses an answer.
         CorpusError: The corpus is annotated with other settings, or damaged.
     """
     if engine not in ENGINES:
@@ -96,17 +134,21 @@ def annotate(
         )
     folder = corpus.folder
     asked = [*(BUILT_IN[s] for s in SOURCES if s in sources), *maps]
-    settings = {
+    settings: dict[str, Any] = {
         "engine": engine,
         "sources": provenance(asked),
         "made_with": f"sar-knowlip {__version__}",
     }
+    model = None if engine == "evidence" else model or Model()
+    if model is not None:
+        settings["vlm"] = model.config.identity() | {"prompts": vlm.prompts_version()}
     if (before := corpus.info.get("annotation")) is not None:
         if before["settings"] != settings:
             raise CorpusError(
                 folder.path(), "is annotated with other settings", "Build a new corpus to annotate it differently"
             )
-        return Annotation(**before["counts"], already_complete=True)
+        return Annotation(**before["counts"], already_complete=True, answers=before.get("answers", {}))
+    client = None if model is None else model.client()
     _begin(folder, settings)
     scenes = sorted(corpus.scenes.index)
     todo = [s for s in scenes if not folder.exists(_part(s, "facts"))]
@@ -114,22 +156,60 @@ def annotate(
     later = tuple(s for s in asked if not s.at_once)
     tasks = [SceneTask(folder.root, corpus.info["fingerprint"], s, known[s], later) for s in todo]
     progress(len(scenes) - len(todo), len(scenes), "")
-    for done, scene_id in enumerate(map_items(annotate_scene, tasks, workers), len(scenes) - len(todo) + 1):
-        progress(done, len(scenes), scene_id)
+    if client is None:
+        for done, scene_id in enumerate(map_items(annotate_scene, tasks, workers), len(scenes) - len(todo) + 1):
+            progress(done, len(scenes), scene_id)
+    else:
+        _by_model(tasks, client, engine == "hybrid", len(scenes), progress)
     facts = pa.concat_tables([folder.read_table(_part(s, "facts")) for s in scenes])
     said = pa.concat_tables([folder.read_table(_part(s, "statements")) for s in scenes])
     folder.write_table("statements/round=00/statements.parquet", said)
     folder.write_table("facts.parquet", facts)
     counts = {"tiles": len(corpus.tiles), "facts": facts.num_rows, "statements": said.num_rows}
-    folder.write_json("corpus.json", corpus.info | {"annotation": {"settings": settings, "counts": counts}})
+    made: dict[str, Any] = {"settings": settings, "counts": counts}
+    if client is not None:
+        made["answers"] = _answers(folder, scenes)
+    folder.write_json("corpus.json", corpus.info | {"annotation": made})
     folder.remove(".annotate")
-    return Annotation(**counts)
+    return Annotation(**counts, answers=made.get("answers", {}), spent=_spent(client))
+
+
+def _by_model(
+    tasks: list[SceneTask], client: ChatClient, hybrid: bool, total: int, progress: Callable[[int, int, str], None]
+) -> None:
+    done = total - len(tasks)
+
+    def write(task: SceneTask, tiles: list[tuple[str, Description]]) -> None:
+        nonlocal done
+        _write_scene(task, tiles, client.config.model)
+        progress(done := done + 1, total, task.scene_id)
+
+    asyncio.run(vlm.describe_scenes(tasks, _views, write, client, hybrid))
+
+
+def _answers(folder: Folder, scenes: Sequence[str]) -> dict[str, int]:
+    """Write `claims.parquet`, and count what became of the claims and the tokens of all answers used."""
+    claims = pa.concat_tables([folder.read_table(_part(s, "claims")) for s in scenes])
+    folder.write_table("claims.parquet", claims)
+    counted = Counter(claims["outcome"].to_pylist())
+    for scene in scenes:
+        counted.update(folder.read_json(f".annotate/{scene}.tokens.json"))
+    return dict(sorted(counted.items()))
+
+
+def _spent(client: ChatClient | None) -> dict[str, float]:
+    if client is None:
+        return {}
+    usage: Usage = client.usage
+    return {**vars(usage), "cost": round(usage.cost(client.config), 6)}
 
 
 def _begin(folder: Folder, settings: dict[str, Any]) -> None:
     """Claim the unfinished parts for these settings, so that a resumed annotation does not mix two."""
     name = ".annotate/settings.json"
-    if folder.exists(name) and folder.read_json(name) != settings:
+    begun = folder.exists(name) and folder.read_json(name) != settings
+    # settings with which nothing was finished, such as a model's misspelt name, claim nothing
+    if begun and folder.names(_part("*", "facts")):
         raise CorpusError(
             folder.path(), "holds an unfinished annotation with other settings", "Finish that one, or remove .annotate"
         )
@@ -183,28 +263,23 @@ def _opened(root: str, fingerprint: str) -> Corpus:
 
 
 def annotate_scene(task: SceneTask) -> str:
-    """Annotate one scene and write its part; returns the scene's name."""
+    """Annotate one scene by evidence and write its part; returns the scene's name."""
+    _write_scene(task, [(v.tile_id, evidence.describe(v)) for v in _views(task)], None)
+    return task.scene_id
+
+
+def _views(task: SceneTask) -> Iterator[TileView]:
+    """The scene's tiles, read one by one."""
     corpus = _opened(task.root, task.fingerprint)
     rows = corpus.tiles[corpus.tiles["knowlip:scene"] == task.scene_id].sort_index()
     level = _level(corpus, list(rows.index), task.known)
-    fact_rows: list[dict[str, Any]] = []
-    statement_rows: list[dict[str, Any]] = []
     for start in range(0, len(rows), _TILES_AT_ONCE):
         part = rows.iloc[start : start + _TILES_AT_ONCE]
         surroundings = _surroundings(task, list(part.index), footprints(corpus, part))
         for row in part.to_dict("records"):
             tile_id = row["id"]
-            facts, said = describe(
-                TileView(tile_id, geoproperties(_plain(row)), corpus.pixels(tile_id), surroundings[tile_id], level)
-            )
-            fact_rows += [f.row(tile_id) for f in facts]
-            statement_rows += [statement_row(s, tile_id, 0, ORIGINAL, "evidence") for s in said]
-    folder = Folder(task.root)
-    folder.write_table(
-        _part(task.scene_id, "statements"), pa.Table.from_pylist(statement_rows, schema=STATEMENT_SCHEMA)
-    )
-    folder.write_table(_part(task.scene_id, "facts"), pa.Table.from_pylist(fact_rows, schema=FACT_SCHEMA))
-    return task.scene_id
+            properties = geoproperties(_plain(row))
+            yield TileView(tile_id, properties, corpus.pixels(tile_id), surroundings[tile_id], level)
 
 
 def _surroundings(task: SceneTask, tile_ids: Sequence[str], placed: Sequence[Footprint]) -> dict[str, Surroundings]:
@@ -215,10 +290,28 @@ def _surroundings(task: SceneTask, tile_ids: Sequence[str], placed: Sequence[Foo
     return {tile_id: Surroundings(a.facts_with_missing(), a.grids) for tile_id, a in answers.items()}
 
 
-def describe(view: TileView) -> tuple[list[Fact], list[Statement]]:
-    """Facts and statements of one tile."""
-    facts = run_chain(view)
-    return list(facts), statements(view.tile_id, facts)
+def _write_scene(task: SceneTask, tiles: Sequence[tuple[str, Description]], model: str | None) -> None:
+    """Write a scene's part; its facts come last, and say that the part is whole."""
+    folder = Folder(task.root)
+    said = [
+        statement_row(s, tile_id, 0, ORIGINAL, _engine(s, described))
+        for tile_id, described in tiles
+        for s in described.statements
+    ]
+    if model is not None:
+        claims = [c.row(tile_id, f"vlm:{model}") for tile_id, described in tiles for c in described.claims]
+        folder.write_table(_part(task.scene_id, "claims"), pa.Table.from_pylist(claims, schema=CLAIM_SCHEMA))
+        tokens = {n: sum(getattr(d, n) for _, d in tiles) for n in ("prompt_tokens", "completion_tokens")}
+        folder.write_json(f".annotate/{task.scene_id}.tokens.json", tokens)
+    folder.write_table(_part(task.scene_id, "statements"), pa.Table.from_pylist(said, schema=STATEMENT_SCHEMA))
+    facts = [f.row(tile_id) for tile_id, described in tiles for f in described.facts]
+    folder.write_table(_part(task.scene_id, "facts"), pa.Table.from_pylist(facts, schema=FACT_SCHEMA))
+
+
+def _engine(statement: Statement, described: Description) -> str:
+    """What a statement rests on: a model's answer, or evidence alone."""
+    sources = {f.source for f in described.facts if f.name in statement.facts}
+    return next((s for s in sorted(sources) if s.startswith("vlm:")), "evidence")
 
 
 def statement_row(statement: Statement, tile_id: str, round_: int, status: str, engine: str) -> dict[str, Any]:

@@ -256,19 +256,40 @@ def _landform_schema(w: _Writer) -> None:
     _water(w)
 
 
-def _layout(w: _Writer) -> None:
-    f = w.facts
+def layout_word(f: Facts) -> str:
+    """How the ground is laid out: what was answered, or else what the pattern measures."""
+    if "layout.kind" in f:
+        return f.value("layout.kind", "")
     grid, line, edges = f.number("pattern.grid"), f.number("pattern.line"), f.number("pattern.edge_density")
     if edges < 0.05:
-        layout = "uniform"
-    elif line > 0.3:
-        layout = "linear"
-    elif grid > 0.2:
-        layout = "grid-like"
-    elif edges > 0.3:
-        layout = "patchy"
-    else:
-        layout = "irregular"
+        return "uniform"
+    if line > 0.3:
+        return "linear"
+    if grid > 0.2:
+        return "grid-like"
+    return "patchy" if edges > 0.3 else "irregular"
+
+
+def boundary_word(f: Facts) -> str | None:
+    """How sharp the boundaries are: what was answered, or else what their step measures; None without either."""
+    if "boundary.kind" in f:
+        return f.value("boundary.kind", "")
+    if "boundary.step_db" not in f:
+        return None
+    step = f.number("boundary.step_db")
+    return "sharp" if step > 7 else "clear" if step > 4 else "gradual"
+
+
+def density_word(share: float) -> str:
+    """How densely a share of built-up cells stands, 0 to 1."""
+    if share < 0.03:
+        return "no"
+    return "sparse" if share < 0.15 else "scattered" if share < 0.35 else "many" if share < 0.65 else "dense"
+
+
+def _layout(w: _Writer) -> None:
+    f = w.facts
+    layout = layout_word(f)
     w.write(
         "landform",
         "layout",
@@ -280,23 +301,21 @@ def _layout(w: _Writer) -> None:
             else "The ground is laid out in a {layout} way.",
         ],
         [("layout", "relation", layout)],
-        ["pattern.grid", "pattern.line", "pattern.edge_density"],
+        ["layout.kind"] if "layout.kind" in f else ["pattern.grid", "pattern.line", "pattern.edge_density"],
     )
-    if "boundary.step_db" in f:
-        step = f.number("boundary.step_db")
-        kind = "sharp" if step > 7 else "clear" if step > 4 else "gradual"
+    if (kind := boundary_word(f)) is not None:
         w.write(
             "landform",
             "boundary",
             ["Boundaries between the parts are {kind}.", "The transitions are {kind}."],
             [("kind", "relation", kind)],
-            ["boundary.step_db"],
+            ["boundary.kind"] if "boundary.kind" in f else ["boundary.step_db"],
         )
 
 
 def _buildings(w: _Writer) -> None:
     share = w.share("building")
-    if share < 0.03:
+    if density_word(share) == "no":
         w.write(
             "landform",
             "buildings",
@@ -305,7 +324,7 @@ def _buildings(w: _Writer) -> None:
             ["cover.building.share"],
         )
         return
-    density = "sparse" if share < 0.15 else "scattered" if share < 0.35 else "many" if share < 0.65 else "dense"
+    density = density_word(share)
     w.write(
         "landform",
         "buildings",
