@@ -44,6 +44,7 @@ class Group:
         clear: Share of what lies close around it and in the frame that is as dark as the ground, 0 to 1.
         ground: Share of what lies further around it and in the frame that is the ground looked for, 0 to 1.
         contrast: Its peak in multiples of the clutter's mean.
+        least: What a cell has to exceed, in the same multiples.
         at_edge: Whether it touches the frame's edge.
     """
 
@@ -52,6 +53,7 @@ class Group:
     clear: float
     ground: float
     contrast: float
+    least: float
     at_edge: bool
 
 
@@ -169,6 +171,7 @@ def _groups(
                 float(dark[around][ring].mean()) if ring.any() else 0.0,
                 float(ground[around][far].mean()) if far.any() else 0.0,
                 float(peak[k - 1]),
+                least,
                 rows.start == 0 or cols.start == 0 or rows.stop == h or cols.stop == w,
             )
         )

@@ -1,126 +1,130 @@
-"""Ships as bright points on water: constant false alarm rate detection, and their size and heading from second moments.
+"""Ships on water and aircraft on aprons: which bright groups are targets, and where it cannot be told.
 
-Source: Crisp 2004, "The State-of-the-Art in Ship Detection in Synthetic Aperture Radar Imagery" (gamma clutter CFAR).
+A tile about whose targets there is doubt has its targets, but no count: what touches a quay may be a ship or a crane.
+
+Source of a ship's expected radar cross section: Vachon et al. 1997, "Ship detection by the RADARSAT SAR: validation of
+detection model predictions", Canadian Journal of Remote Sensing 23(1).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.stats import gamma
 
 from knowlip.core.statements import TargetObject
 from knowlip.corpus.store import TilePixels
+from knowlip.hcot import detection
+from knowlip.hcot.boxes import Box, oriented_box
 from knowlip.hcot.cover import CELL_PX, CODE, CoverMap
 
-FALSE_ALARM_RATE = 1e-7
 MAX_LENGTH_M = 450.0
-_RING_PX = (12, 24)
-"""Inner and outer distance of the ring of water looked for around a target."""
-_CLUTTER_PX = 41
-_CLUTTER_LOOKS = 3.0
-"""Looks assumed of sea clutter: fewer than a product's, since waves add to speckle."""
+SPREAD_PX = 2.0
+"""Width of the point spread: products are sampled with 1.4 to 2 pixels to a resolution cell."""
+_LEAST_WATER = 0.02
+_FINE = 4
+"""Points across a cell at which a target's outline is drawn."""
+_EDGE, _EDGE_REACH = 0.04, 5
+"""A target ends where its returns fall to this share of the brightest within so many cells."""
+_CLEAR, _ON_WATER, _ON_LAND = 0.85, 0.75, 0.25
+"""Shares of dark surroundings and of water around a ship, and of water around what stands on land."""
+_HALF_SEEN = 3.2
+"""More than half of a ship is in the frame if what is seen is that many times as long as wide."""
+_SLENDER, _FILLED = 2.2, 0.35
+_GHOST = 10**-1.4
+"""A group with less than this of the cross section expected of its length is an ambiguity's ghost, not a ship."""
 
 
-def detect_ships(pixels: TilePixels, cover: CoverMap, gsd_m: float) -> tuple[TargetObject, ...]:
-    """Detect ships in a tile.
+@dataclass(frozen=True)
+class Targets:
+    """What was found in a tile.
+
+    Attributes:
+        objects: Targets, the surest first.
+        doubt: Why their number cannot be told; empty where it can.
+    """
+
+    objects: tuple[TargetObject, ...] = ()
+    doubt: str = ""
+
+
+def find_targets(pixels: TilePixels, cover: CoverMap, water: NDArray[np.bool_], looks: float, gsd_m: float) -> Targets:
+    """Find ships in a tile.
 
     Args:
         pixels: The tile.
-        cover: Its land cover; ships are looked for on water and in its gaps.
+        cover: Its land cover.
+        water: `(h, w)` cells of water.
+        looks: Equivalent number of looks of a cell's speckle.
         gsd_m: Ground sample distance, metres.
-
-    Returns:
-        Targets with an oriented box in tile pixels, brightest first.
     """
-    water_cells = cover.codes == CODE["water"]
-    if water_cells.mean() < 0.02:
-        return ()
-    reach = max(3, int(MAX_LENGTH_M / gsd_m / CELL_PX / 2))
-    # a ship is a gap in the water; closing by half its greatest length brings the gap back into the search area
-    search_cells = ndimage.binary_closing(
-        np.pad(water_cells, reach, mode="edge"), iterations=1, structure=_disc(reach)
-    )[reach:-reach, reach:-reach]
-    h, w = pixels.db.shape[1:]
-    search, water = _to_pixels(search_cells, h, w), _to_pixels(water_cells, h, w)
-    valid = ~np.isnan(pixels.db).any(axis=0)
-    power = np.where(valid, np.power(10, pixels.db.mean(axis=0) / 10), 0)
-    threshold = gamma.ppf(1 - FALSE_ALARM_RATE, _CLUTTER_LOOKS, scale=1 / _CLUTTER_LOOKS)
-    weight = (water & valid).astype(np.float64)
-    # two passes: the second takes what the first found, with its side lobes, out of the clutter
-    bright = np.zeros_like(search)
-    for _ in range(2):
-        clear = weight * ~ndimage.binary_dilation(bright, iterations=2)
-        clutter = ndimage.uniform_filter(power * clear, _CLUTTER_PX, mode="nearest") / np.maximum(
-            ndimage.uniform_filter(clear, _CLUTTER_PX, mode="nearest"), 1e-6
-        )
-        bright = search & valid & (clutter > 0) & (power > threshold * clutter)
-    labels, count = ndimage.label(ndimage.binary_closing(bright, iterations=1), np.ones((3, 3)))
-    found = (
-        [_target(labels == k, window, power, water, gsd_m) for k, window in enumerate(ndimage.find_objects(labels), 1)]
-        if count
-        else []
-    )
-    kept = [t for t in found if t is not None]
-    return tuple(sorted(kept, key=lambda t: -t.confidence))
+    if water.mean() < _LEAST_WATER:
+        return Targets()
+    found = detection.detect(detection.cell_power(pixels), water, looks, CELL_PX * gsd_m)
+    if found is None:
+        return Targets()
+    ships, doubts = [], []
+    for group in found.groups:
+        verdict = _judged(group, found, pixels, gsd_m)
+        if isinstance(verdict, TargetObject):
+            ships.append(verdict)
+        elif verdict:
+            doubts.append(verdict)
+    return Targets(tuple(sorted(ships, key=lambda t: -t.confidence)), doubts[0] if doubts else "")
 
 
-def _disc(radius: int) -> NDArray[np.bool_]:
-    y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    disc: NDArray[np.bool_] = x * x + y * y <= radius * radius
-    return disc
-
-
-def _to_pixels(cells: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
-    big = cells.repeat(CELL_PX, 0).repeat(CELL_PX, 1)
-    return np.pad(big, ((0, height - big.shape[0]), (0, width - big.shape[1])), mode="edge")
-
-
-def _target(
-    mask: NDArray[np.bool_],
-    window: tuple[slice, slice],
-    power: NDArray[np.float64],
-    water: NDArray[np.bool_],
-    gsd_m: float,
-) -> TargetObject | None:
-    rows, cols = window
-    if mask[window].sum() < 3 and power[window].max() < 30 * np.median(power[water]):
+def _judged(
+    group: detection.Group, found: detection.Detections, pixels: TilePixels, gsd_m: float
+) -> TargetObject | str | None:
+    """A ship, a reason to doubt, or None where it is neither."""
+    if group.ground < _ON_LAND:
         return None
-    # what it stands in must be water: a bright dot on a spit of land is not a ship. The cover map's windows blur the
-    # ship itself over some pixels, so the ring starts beyond them
-    around = (
-        slice(max(0, rows.start - _RING_PX[1]), rows.stop + _RING_PX[1]),
-        slice(max(0, cols.start - _RING_PX[1]), cols.stop + _RING_PX[1]),
-    )
-    ring = np.ones(water[around].shape, bool)
-    top, left = rows.start - around[0].start, cols.start - around[1].start
-    ring[
-        max(0, top - _RING_PX[0]) : top + (rows.stop - rows.start) + _RING_PX[0],
-        max(0, left - _RING_PX[0]) : left + (cols.stop - cols.start) + _RING_PX[0],
-    ] = False
-    if not ring.any() or water[around][ring].mean() < 0.6:
-        return None
-    y, x = np.nonzero(mask[window])
-    weight = power[window][y, x]
-    x, y = x + cols.start + 0.5, y + rows.start + 0.5
-    cx, cy = np.average(x, weights=weight), np.average(y, weights=weight)
-    spread = np.cov(np.stack([x, y]), aweights=weight, bias=True) + np.eye(2) / 12
-    values, vectors = np.linalg.eigh(spread)
-    # a uniform bar of length a has variance a²/12 along itself
-    width_px, length_px = np.sqrt(12 * values)
-    if length_px * gsd_m > MAX_LENGTH_M:
-        return None
-    long, short = vectors[:, 1] * length_px / 2, vectors[:, 0] * width_px / 2
-    corners = [(cx, cy) + s * long + t * short for s, t in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
-    contrast_db = 10 * np.log10(weight.max() / max(np.median(power[water]), 1e-12))
+    box = _box(group, found.level)
+    length_m, width_m = box.length_px * gsd_m, box.width_px * gsd_m
+    if group.clear < _CLEAR or group.ground < _ON_WATER or length_m > MAX_LENGTH_M:
+        return "bright returns touch land or each other"
+    if group.at_edge and box.length_px < _HALF_SEEN * box.width_px:
+        return "a target is cut by the frame"
+    if pixels.calibrated and _cross_section_m2(group, pixels, gsd_m) < _GHOST * 0.08 * max(length_m, 20.0) ** (7 / 3):
+        return "a faint return may be the ghost of a target elsewhere"
+    if length_m > 6 * CELL_PX * gsd_m and (box.length_px < _SLENDER * box.width_px or box.fill < _FILLED):
+        return "a bright return has no ship's shape"
     return TargetObject(
         cls="ship",
         subtype=None,
-        corners=tuple(float(v) for corner in corners for v in corner),
-        length_m=float(length_px * gsd_m),
-        width_m=float(width_px * gsd_m),
-        heading_deg=float(np.degrees(np.arctan2(vectors[0, 1], -vectors[1, 1])) % 180),
+        corners=box.corners,
+        length_m=length_m,
+        width_m=width_m,
+        heading_deg=box.heading_deg,
         source="cfar",
-        confidence=float(np.clip(contrast_db / 30, 0.3, 0.99)),
+        confidence=0.9,
     )
+
+
+def _cross_section_m2(group: detection.Group, pixels: TilePixels, gsd_m: float) -> float:
+    """Radar cross section of a group: the sum of sigma nought over its ground, in its strongest polarisation."""
+    rows, cols = (slice(s.start * CELL_PX, s.stop * CELL_PX) for s in group.window)
+    mask = group.mask.repeat(CELL_PX, 0).repeat(CELL_PX, 1)
+    power = np.power(10, pixels.db[:, rows, cols][:, mask] / 10)
+    return float(power.sum(axis=1).max() * gsd_m**2)
+
+
+def _box(group: detection.Group, level: NDArray[np.float32]) -> Box:
+    """The box of a group, whose outline runs between the cells' middles."""
+    rows, cols = group.window
+    around = tuple(slice(max(0, s.start - 2), s.stop + 2) for s in (rows, cols))
+    top, left = rows.start - around[0].start, cols.start - around[1].start
+    own = np.zeros(level[around].shape, bool)
+    own[top : top + group.mask.shape[0], left : left + group.mask.shape[1]] = group.mask
+    near = ndimage.binary_dilation(own)
+    # the outline of the cells' logarithmic level, at twice the pixels' fineness
+    fine = ndimage.zoom(np.log(np.maximum(level[around], 1e-3)), _FINE, order=1, grid_mode=True, mode="nearest")
+    least = np.log(group.least)
+    limit = ndimage.maximum_filter(fine, round(_EDGE_REACH * _FINE), mode="nearest") + np.log(_EDGE)
+    mask = (fine > np.maximum(limit, least)) & near.repeat(_FINE, 0).repeat(_FINE, 1)
+    if np.count_nonzero(mask) < 4:
+        mask = own.repeat(_FINE, 0).repeat(_FINE, 1)
+    box = oriented_box(mask, SPREAD_PX * _FINE / CELL_PX)
+    return box.scaled(CELL_PX / _FINE, around[1].start * CELL_PX, around[0].start * CELL_PX)
