@@ -31,6 +31,8 @@ _PASSES = 3
 _GAP_M = 16.0
 """Parts of one target lie nearer to each other than this; ships lie further apart."""
 _NEAR_CELLS, _FAR_CELLS = 4, 10
+_IN_THE_WAY = 0.03
+"""What stands beside a target returns at least this share of its peak, over any window's side lobes."""
 _EIGHT = np.ones((3, 3), bool)
 
 
@@ -41,7 +43,7 @@ class Group:
     Attributes:
         window: Rows and columns of the cells.
         mask: `(h, w)` its cells within the window.
-        clear: Share of what lies close around it and in the frame that is as dark as the ground, 0 to 1.
+        clear: Share of what lies close around it and in the frame that nothing stands on, 0 to 1.
         ground: Share of what lies further around it and in the frame that is the ground looked for, 0 to 1.
         contrast: Its peak in multiples of the clutter's mean.
         least: What a cell has to exceed, in the same multiples.
@@ -149,7 +151,6 @@ def _groups(
     if not count:
         return ()
     peak = ndimage.maximum(np.where(seed, level, 0), labels, np.arange(1, count + 1))
-    dark = valid & (level < least) & ~linked
     found = []
     for k, window in enumerate(ndimage.find_objects(labels), 1):
         if peak[k - 1] <= 0:
@@ -158,17 +159,19 @@ def _groups(
         top, left = max(0, rows.start - _FAR_CELLS), max(0, cols.start - _FAR_CELLS)
         around = (slice(top, rows.stop + _FAR_CELLS), slice(left, cols.stop + _FAR_CELLS))
         own = labels[around] == k
-        near = ndimage.binary_dilation(own, _EIGHT, iterations=_NEAR_CELLS) & valid[around] & ~linked[around]
         close = ndimage.binary_dilation(own, _EIGHT, iterations=1)
+        near = ndimage.binary_dilation(close, _EIGHT, iterations=_NEAR_CELLS - 1) & valid[around]
         ring = near & ~close
-        far = ndimage.binary_dilation(near, _EIGHT, iterations=_FAR_CELLS - _NEAR_CELLS) & ~near & valid[around] & ~own
+        far = ndimage.binary_dilation(near, _EIGHT, iterations=_FAR_CELLS - _NEAR_CELLS) & ~near & valid[around]
+        # side lobes beside it are not in its way
+        in_the_way = (labels[around][ring] > 0) & (level[around][ring] > _IN_THE_WAY * peak[k - 1])
         mask = labels[window] == k
         h, w = level.shape
         found.append(
             Group(
                 window,
                 mask & grown[window],
-                float(dark[around][ring].mean()) if ring.any() else 0.0,
+                1 - float(in_the_way.mean()) if in_the_way.size else 0.0,
                 float(ground[around][far].mean()) if far.any() else 0.0,
                 float(peak[k - 1]),
                 least,

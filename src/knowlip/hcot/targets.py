@@ -28,13 +28,17 @@ _FINE = 4
 """Points across a cell at which a target's outline is drawn."""
 _EDGE, _EDGE_REACH = 0.04, 5
 """A target ends where its returns fall to this share of the brightest within so many cells."""
-_CLEAR, _ON_WATER, _ON_LAND = 0.85, 0.75, 0.25
+_CLEAR, _ON_WATER, _ON_LAND = 0.85, 0.7, 0.25
 """Shares of dark surroundings and of water around a ship, and of water around what stands on land."""
 _HALF_SEEN = 3.2
 """More than half of a ship is in the frame if what is seen is that many times as long as wide."""
 _SLENDER, _FILLED = 2.2, 0.35
-_GHOST = 10**-1.4
+_GHOST, _FAINT_GHOST, _SHORTEST_M = 10**-0.9, 10**-0.5, 20.0
 """A group with less than this of the cross section expected of its length is an ambiguity's ghost, not a ship."""
+_FAINT = 4.0
+"""Multiples of what a cell has to exceed that a ship's peak reaches."""
+_SIDE_LOBE, _SIDE_LOBE_REACH = 10**-1.5, 40
+"""Side lobes are weaker than their target by this, and no further off, cells."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,9 @@ class Targets:
     doubt: str = ""
 
 
-def find_targets(pixels: TilePixels, cover: CoverMap, water: NDArray[np.bool_], looks: float, gsd_m: float) -> Targets:
+def find_targets(
+    pixels: TilePixels, cover: CoverMap, water: NDArray[np.bool_], looks: float, gsd_m: float, look_azimuth_deg: float | None
+) -> Targets:
     """Find ships in a tile.
 
     Args:
@@ -59,6 +65,7 @@ def find_targets(pixels: TilePixels, cover: CoverMap, water: NDArray[np.bool_], 
         water: `(h, w)` cells of water.
         looks: Equivalent number of looks of a cell's speckle.
         gsd_m: Ground sample distance, metres.
+        look_azimuth_deg: Direction of range, clockwise from the grid's up; None where it is not known.
     """
     if water.mean() < _LEAST_WATER:
         return Targets()
@@ -67,7 +74,7 @@ def find_targets(pixels: TilePixels, cover: CoverMap, water: NDArray[np.bool_], 
         return Targets()
     ships, doubts = [], []
     for group in found.groups:
-        verdict = _judged(group, found, pixels, gsd_m)
+        verdict = _judged(group, found, pixels, gsd_m, look_azimuth_deg)
         if isinstance(verdict, TargetObject):
             ships.append(verdict)
         elif verdict:
@@ -76,19 +83,36 @@ def find_targets(pixels: TilePixels, cover: CoverMap, water: NDArray[np.bool_], 
 
 
 def _judged(
-    group: detection.Group, found: detection.Detections, pixels: TilePixels, gsd_m: float
+    group: detection.Group,
+    found: detection.Detections,
+    pixels: TilePixels,
+    gsd_m: float,
+    look_azimuth_deg: float | None,
 ) -> TargetObject | str | None:
     """A ship, a reason to doubt, or None where it is neither."""
     if group.ground < _ON_LAND:
         return None
     box = _box(group, found.level)
     length_m, width_m = box.length_px * gsd_m, box.width_px * gsd_m
+    faint = group.contrast < _FAINT * group.least
+    if faint and group.ground < _ON_WATER:
+        # shores have many
+        return None
     if group.clear < _CLEAR or group.ground < _ON_WATER or length_m > MAX_LENGTH_M:
         return "bright returns touch land or each other"
-    if group.at_edge and box.length_px < _HALF_SEEN * box.width_px:
+    if _is_side_lobe(group, found, look_azimuth_deg):
+        return None
+    if pixels.calibrated:
+        usual_m2 = 0.08 * max(length_m, _SHORTEST_M) ** (7 / 3)
+        share = _cross_section_m2(group, pixels, gsd_m) / usual_m2
+        if faint and share < _FAINT_GHOST:
+            return None
+        if share < _GHOST:
+            return "a return is too faint for its length, as the ghost of a target elsewhere is"
+    if faint:
+        return "a return is faint"
+    if group.at_edge and (_depth(group, found) < max(group.mask.shape) / 2 or box.length_px < _HALF_SEEN * box.width_px):
         return "a target is cut by the frame"
-    if pixels.calibrated and _cross_section_m2(group, pixels, gsd_m) < _GHOST * 0.08 * max(length_m, 20.0) ** (7 / 3):
-        return "a faint return may be the ghost of a target elsewhere"
     if length_m > 6 * CELL_PX * gsd_m and (box.length_px < _SLENDER * box.width_px or box.fill < _FILLED):
         return "a bright return has no ship's shape"
     return TargetObject(
@@ -101,6 +125,39 @@ def _judged(
         source="cfar",
         confidence=0.9,
     )
+
+
+def _is_side_lobe(
+    group: detection.Group, found: detection.Detections, look_azimuth_deg: float | None
+) -> bool:
+    """Whether a group lies in range or azimuth of one that is brighter by more than side lobes are weaker."""
+    here = _middle(group)
+    for other in found.groups:
+        if other.contrast * _SIDE_LOBE < group.contrast:
+            continue
+        off = _middle(other) - here
+        if np.hypot(*off) > _SIDE_LOBE_REACH + max(other.mask.shape) / 2:
+            continue
+        if look_azimuth_deg is None:
+            return True
+        turn = np.deg2rad(look_azimuth_deg)
+        along = np.array([-np.cos(turn), np.sin(turn)])
+        apart = min(abs(off @ along), abs(off[0] * along[1] - off[1] * along[0]))
+        if apart <= max(other.mask.shape) / 2 + 2:
+            return True
+    return False
+
+
+def _depth(group: detection.Group, found: detection.Detections) -> int:
+    """How many cells a group at the frame's edge reaches into the frame."""
+    (rows, cols), (h, w) = group.window, found.level.shape
+    deep = [group.mask.shape[0]] * (rows.start == 0 or rows.stop == h)
+    return min(deep + [group.mask.shape[1]] * (cols.start == 0 or cols.stop == w))
+
+
+def _middle(group: detection.Group) -> NDArray[np.float64]:
+    """Row and column of a group's middle, in cells."""
+    return np.array([(s.start + s.stop) / 2 for s in group.window])
 
 
 def _cross_section_m2(group: detection.Group, pixels: TilePixels, gsd_m: float) -> float:
