@@ -21,6 +21,12 @@ from knowlip.hcot.boxes import Box, oriented_box
 from knowlip.hcot.cover import CELL_PX, CODE, CoverMap
 
 MAX_LENGTH_M = 450.0
+_MAX_WIDTH_M = 90.0
+_BERTH_M = 60.0
+"""How far from open water a berthed ship's far side lies at most."""
+_SHORE = 20.0
+"""Multiples of the water's mean that a berthed ship's peak reaches."""
+_QUAY = "bright returns touch land or each other"
 SPREAD_PX = 2.0
 """Width of the point spread: products are sampled with 1.4 to 2 pixels to a resolution cell."""
 _LEAST_WATER = 0.02
@@ -74,7 +80,7 @@ def find_targets(
         return Targets()
     ships, doubts = [], []
     for group in found.groups:
-        verdict = _judged(group, found, pixels, gsd_m, look_azimuth_deg)
+        verdict = _judged(group, found, pixels, water, gsd_m, look_azimuth_deg)
         if isinstance(verdict, TargetObject):
             ships.append(verdict)
         elif verdict:
@@ -86,6 +92,7 @@ def _judged(
     group: detection.Group,
     found: detection.Detections,
     pixels: TilePixels,
+    water: NDArray[np.bool_],
     gsd_m: float,
     look_azimuth_deg: float | None,
 ) -> TargetObject | str | None:
@@ -98,8 +105,10 @@ def _judged(
     if faint and group.ground < _ON_WATER:
         # shores have many
         return None
-    if group.clear < _CLEAR or group.ground < _ON_WATER or length_m > MAX_LENGTH_M:
-        return "bright returns touch land or each other"
+    if length_m > MAX_LENGTH_M or width_m > _MAX_WIDTH_M:
+        return _QUAY if _has_bright_shore(group, found, water, gsd_m) else None
+    if group.clear < _CLEAR or group.ground < _ON_WATER:
+        return _QUAY
     if _is_side_lobe(group, found, look_azimuth_deg):
         return None
     if pixels.calibrated:
@@ -125,6 +134,16 @@ def _judged(
         source="cfar",
         confidence=0.9,
     )
+
+
+def _has_bright_shore(
+    group: detection.Group, found: detection.Detections, water: NDArray[np.bool_], gsd_m: float
+) -> bool:
+    """Whether land has returns by the water that may be ships at berth."""
+    reach = int(np.ceil(_BERTH_M / (CELL_PX * gsd_m)))
+    near = ndimage.binary_dilation(water & ~found.grown, iterations=reach)
+    shore = group.mask & near[group.window]
+    return bool((found.level[group.window][shore] > _SHORE).any())
 
 
 def _is_side_lobe(
