@@ -30,6 +30,8 @@ _LEAST_CLUTTER_CELLS = 150
 _PASSES = 3
 _GAP_M = 16.0
 """Parts of one target lie nearer to each other than this; ships lie further apart."""
+LARGEST_M = 600.0
+"""No target is larger, with its side lobes."""
 _NEAR_CELLS, _FAR_CELLS = 4, 10
 _IN_THE_WAY = 0.03
 """What stands beside a target returns at least this share of its peak, over any window's side lobes."""
@@ -48,6 +50,7 @@ class Group:
         contrast: Its peak in multiples of the clutter's mean.
         least: What a cell has to exceed, in the same multiples.
         at_edge: Whether it touches the frame's edge.
+        large: Whether it is larger than any target; then what lies around it is not measured.
     """
 
     window: tuple[slice, slice]
@@ -57,6 +60,7 @@ class Group:
     contrast: float
     least: float
     at_edge: bool
+    large: bool
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,12 @@ def _groups(
         if peak[k - 1] <= 0:
             continue
         rows, cols = window
+        mask = labels[window] == k
+        h, w = level.shape
+        at_edge = rows.start == 0 or cols.start == 0 or rows.stop == h or cols.stop == w
+        if max(mask.shape) * cell_m > LARGEST_M:
+            found.append(Group(window, mask & grown[window], 0.0, 0.0, float(peak[k - 1]), least, at_edge, True))
+            continue
         top, left = max(0, rows.start - _FAR_CELLS), max(0, cols.start - _FAR_CELLS)
         around = (slice(top, rows.stop + _FAR_CELLS), slice(left, cols.stop + _FAR_CELLS))
         own = labels[around] == k
@@ -165,8 +175,6 @@ def _groups(
         far = ndimage.binary_dilation(near, _EIGHT, iterations=_FAR_CELLS - _NEAR_CELLS) & ~near & valid[around]
         # side lobes beside it are not in its way
         in_the_way = (labels[around][ring] > 0) & (level[around][ring] > _IN_THE_WAY * peak[k - 1])
-        mask = labels[window] == k
-        h, w = level.shape
         found.append(
             Group(
                 window,
@@ -175,7 +183,8 @@ def _groups(
                 float(ground[around][far].mean()) if far.any() else 0.0,
                 float(peak[k - 1]),
                 least,
-                rows.start == 0 or cols.start == 0 or rows.stop == h or cols.stop == w,
+                at_edge,
+                False,
             )
         )
     return tuple(found)

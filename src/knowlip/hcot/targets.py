@@ -97,6 +97,8 @@ def _judged(
     look_azimuth_deg: float | None,
 ) -> TargetObject | str | None:
     """A ship, a reason to doubt, or None where it is neither."""
+    if group.large:
+        return _QUAY if _has_bright_shore(group, found, water, gsd_m) else None
     if group.ground < _ON_LAND:
         return None
     box = _box(group, found.level)
