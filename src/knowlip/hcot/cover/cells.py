@@ -1,0 +1,66 @@
+"""What is measured on cells of 2 x 2 pixels: local levels near and wide, and texture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from knowlip.corpus.store import TilePixels
+
+CELL_PX = 2
+NEAR, WIDE, TEXTURE = 3, 9, 11
+"""Windows in cells: a class's own level, the level of a piece of ground, and its texture."""
+
+_LEAST_POWER, _LEAST_VARIANCE = 1e-9, 1e-2
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Features on cells.
+
+    Attributes:
+        near_db: `(C, h, w)` mean over `NEAR` cells.
+        wide_db: `(C, h, w)` mean over `WIDE` cells.
+        texture: `(h, w)` ln of the variance of the first polarisation's ln power over `TEXTURE` cells. Logarithms keep
+            bright points, which 8 bits clip, from deciding it alone.
+        valid: `(h, w)` where there is data.
+    """
+
+    near_db: NDArray[np.float32]
+    wide_db: NDArray[np.float32]
+    texture: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+
+def measure(pixels: TilePixels) -> Cells:
+    """Levels and texture of every cell; windows that reach over no-data use what there is."""
+    c, h, w = pixels.db.shape
+    h, w = h // CELL_PX, w // CELL_PX
+    blocks = pixels.db[:, : h * CELL_PX, : w * CELL_PX].reshape(c, h, CELL_PX, w, CELL_PX)
+    power = np.exp(blocks * np.float32(np.log(10) / 10)).mean(axis=(2, 4))
+    valid: NDArray[np.bool_] = ~np.isnan(power).any(axis=0)
+    power = np.where(valid, np.maximum(power, np.float32(_LEAST_POWER)), 0)
+    whole = bool(valid.all())
+    weight = valid.astype(np.float32)
+
+    def local(values: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+        total: NDArray[np.float32] = ndimage.uniform_filter(values, size, mode="nearest")
+        if whole:
+            return total
+        # a float32 running mean leaves a little behind where everything is 0
+        seen = ndimage.uniform_filter(weight, size, mode="nearest")
+        return np.where(seen > 1e-3, total / np.maximum(seen, 1e-3), 0)
+
+    def level_db(size: int) -> NDArray[np.float32]:
+        mean = np.stack([local(p, size) for p in power])
+        return np.float32(10) * np.log10(np.maximum(mean, np.float32(_LEAST_POWER)))
+
+    logs = np.where(valid, np.log(np.maximum(power[0], np.float32(_LEAST_POWER))), 0)
+    centre = np.float32(logs.sum() / max(np.count_nonzero(valid), 1))
+    logs = np.where(valid, logs - centre, 0)
+    variance = local(logs * logs, TEXTURE) - local(logs, TEXTURE) ** 2
+    texture = np.log(np.maximum(variance, np.float32(_LEAST_VARIANCE)))
+    return Cells(level_db(NEAR), level_db(WIDE), texture, valid)

@@ -1,0 +1,91 @@
+"""Land cover of a tile: zones by level and texture, classes within them by their own level, roads by shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from knowlip.corpus.store import TilePixels
+from knowlip.hcot.cover.cells import measure
+from knowlip.hcot.cover.levels import SceneLevel, on_cells
+from knowlip.hcot.cover.roads import dark_lines
+from knowlip.hcot.cover.table import CLASSES, CODE, SPECKLE_TEXTURE, ZONES, class_posterior, zone_log_likelihood
+
+_VOTE = 5
+_MOST_AGAINST = 12.0
+"""Log likelihood that one cell can hold against a zone, so that a ship does not turn its surroundings to land."""
+
+
+@dataclass(frozen=True)
+class CoverMap:
+    """A tile's land cover on cells of `CELL_PX` pixels.
+
+    Attributes:
+        codes: `(h, w)` uint8, codes of `LANDCOVER`, 0 where there is no data.
+        confidence: `(h, w)` probability of the chosen class.
+        mean_db: `(h, w)` local mean of the first polarisation, on the class table's scale.
+        texture: `(h, w)` texture on the class table's scale.
+        shares: `(6,)` expected shares of `CLASSES`, of what has data.
+    """
+
+    codes: NDArray[np.uint8]
+    confidence: NDArray[np.float32]
+    mean_db: NDArray[np.float32]
+    texture: NDArray[np.float32]
+    shares: NDArray[np.float64]
+
+    def share(self, name: str) -> float:
+        """Expected share of a class: many cells that are each a little likely a street make some street."""
+        return float(self.shares[CLASSES.index(name)])
+
+
+def classify(
+    pixels: TilePixels, scene: SceneLevel, sea: NDArray[np.bool_] | None = None, people_per_km2: float | None = None
+) -> CoverMap:
+    """Land cover of a tile.
+
+    Args:
+        pixels: The tile.
+        scene: From `scene_level`.
+        sea: `(k, k)` coastline grid; where it says sea, water is far more likely, and inland less so.
+        people_per_km2: Population density around; houses under trees look like woodland, but not where people live.
+    """
+    cells = measure(pixels)
+    offset = scene.offset_db.astype(np.float32)[:, None, None]
+    near, wide = cells.near_db + offset, cells.wide_db + offset
+    texture = cells.texture + np.float32(SPECKLE_TEXTURE - scene.speckle_texture)
+    prior = scene.prior if people_per_km2 is None else _settled(scene.prior, people_per_km2)
+    joint = zone_log_likelihood(wide, texture, pixels.polarisations)
+    joint += np.log(prior).astype(np.float32)[:, None, None]
+    if sea is not None:
+        joint[0] += np.where(on_cells(sea, texture.shape), np.float32(2.0), np.float32(-0.5))
+    # neighbours vote: cells are far smaller than the patches that a zone comes in
+    joint = ndimage.uniform_filter(
+        np.maximum(joint, joint.max(axis=0) - np.float32(_MOST_AGAINST)), (0, _VOTE, _VOTE), mode="nearest"
+    )
+    zone = np.exp(joint - joint.max(axis=0))
+    zone /= zone.sum(axis=0)
+    posterior = np.zeros((len(CLASSES), *texture.shape), np.float32)
+    for name, probability in zip(ZONES, zone, strict=True):
+        posterior += probability * class_posterior(near, pixels.polarisations, name)
+    best = posterior.argmax(axis=0)
+    codes = np.array([CODE[c] for c in CLASSES], np.uint8)[best]
+    codes = np.where(dark_lines(near[0], codes != CODE["water"]), np.uint8(CODE["road"]), codes)
+    codes[~cells.valid] = 0
+    known = posterior[:, cells.valid]
+    shares = known.mean(axis=1, dtype=np.float64) if known.size else np.zeros(len(CLASSES))
+    return CoverMap(codes, posterior.max(axis=0), near[0], texture, shares)
+
+
+def _settled(prior: NDArray[np.float64], people_per_km2: float) -> NDArray[np.float64]:
+    """A prior that knows how many people live around: from a quarter to four times the built-up share.
+
+    500 people per square kilometre is neutral; 1,500 makes an urban centre by the UN's Degree of Urbanisation.
+    """
+    factor = np.ones(len(ZONES))
+    factor[ZONES.index("building")] = np.clip(np.sqrt((people_per_km2 + 30) / 500), 0.25, 4.0)
+    settled = prior * factor
+    return np.asarray(settled / settled.sum())
