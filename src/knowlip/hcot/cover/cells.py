@@ -58,9 +58,8 @@ def measure(pixels: TilePixels) -> Cells:
         mean = np.stack([local(p, size) for p in power])
         return np.float32(10) * np.log10(np.maximum(mean, np.float32(_LEAST_POWER)))
 
-    logs = np.where(valid, np.log(np.maximum(power[0], np.float32(_LEAST_POWER))), 0)
-    centre = np.float32(logs.sum() / max(np.count_nonzero(valid), 1))
-    logs = np.where(valid, logs - centre, 0)
+    logs = np.log(np.maximum(power[0], np.float32(_LEAST_POWER)))
+    logs = np.where(valid, logs - (logs[valid].mean() if valid.any() else 0), np.float32(0))
     variance = local(logs * logs, TEXTURE) - local(logs, TEXTURE) ** 2
     texture = np.log(np.maximum(variance, np.float32(_LEAST_VARIANCE)))
     return Cells(level_db(NEAR), level_db(WIDE), texture, valid)

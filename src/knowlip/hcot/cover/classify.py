@@ -15,6 +15,8 @@ from knowlip.hcot.cover.roads import dark_lines
 from knowlip.hcot.cover.table import CLASSES, CODE, SPECKLE_TEXTURE, ZONES, class_posterior, zone_log_likelihood
 
 _VOTE = 5
+_SEA, _INLAND = np.float32(2.0), np.float32(-1.5)
+"""What the coastline adds to the log likelihood of water. Inland, dark flats such as runways are commoner than lakes."""
 _MOST_AGAINST = 12.0
 """Log likelihood that one cell can hold against a zone, so that a ship does not turn its surroundings to land."""
 
@@ -36,6 +38,7 @@ class CoverMap:
     mean_db: NDArray[np.float32]
     texture: NDArray[np.float32]
     shares: NDArray[np.float64]
+    zone_shares: NDArray[np.float64]
 
     def share(self, name: str) -> float:
         """Expected share of a class: many cells that are each a little likely a street make some street."""
@@ -61,7 +64,7 @@ def classify(
     joint = zone_log_likelihood(wide, texture, pixels.polarisations)
     joint += np.log(prior).astype(np.float32)[:, None, None]
     if sea is not None:
-        joint[0] += np.where(on_cells(sea, texture.shape), np.float32(2.0), np.float32(-0.5))
+        joint[0] += np.where(on_cells(sea, texture.shape), _SEA, _INLAND)
     # neighbours vote: cells are far smaller than the patches that a zone comes in
     joint = ndimage.uniform_filter(
         np.maximum(joint, joint.max(axis=0) - np.float32(_MOST_AGAINST)), (0, _VOTE, _VOTE), mode="nearest"
@@ -77,7 +80,9 @@ def classify(
     codes[~cells.valid] = 0
     known = posterior[:, cells.valid]
     shares = known.mean(axis=1, dtype=np.float64) if known.size else np.zeros(len(CLASSES))
-    return CoverMap(codes, posterior.max(axis=0), near[0], texture, shares)
+    ground = zone[:, cells.valid]
+    zone_shares = ground.mean(axis=1, dtype=np.float64) if ground.size else np.zeros(len(ZONES))
+    return CoverMap(codes, posterior.max(axis=0), near[0], texture, shares, zone_shares)
 
 
 def _settled(prior: NDArray[np.float64], people_per_km2: float) -> NDArray[np.float64]:
@@ -86,6 +91,6 @@ def _settled(prior: NDArray[np.float64], people_per_km2: float) -> NDArray[np.fl
     500 people per square kilometre is neutral; 1,500 makes an urban centre by the UN's Degree of Urbanisation.
     """
     factor = np.ones(len(ZONES))
-    factor[ZONES.index("building")] = np.clip(np.sqrt((people_per_km2 + 30) / 500), 0.25, 4.0)
+    factor[ZONES.index("building")] = np.clip(np.sqrt((people_per_km2 + 30) / 500), 0.8, 4.0)
     settled = prior * factor
     return np.asarray(settled / settled.sum())
