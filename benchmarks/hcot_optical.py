@@ -41,7 +41,7 @@ def optical_classes(path: Path) -> NDArray[np.uint8]:
     codes[(g - r > 16) & (r < 100) & smooth] = VEGETATION
     codes[(g - r < 10) & smooth & (r > 70)] = DRY
     codes[(g - r < 10) & smooth & (r > 150) & (r - b > -15)] = BARE
-    grey = (g - r > 12) | (r > 150)
+    grey: NDArray[np.bool_] = (g - r > 12) | (r > 150)
     codes[(rough > 12) & (r > 85) & (g - r > 3) & grey] = BUILT
     # the shore's contrast is rough, so water has its own, finer measure of smoothness
     calm = np.sqrt(ndimage.gaussian_filter(fine * fine, 2))
@@ -58,3 +58,28 @@ def _bodies(candidates: NDArray[np.bool_], sure: NDArray[np.bool_]) -> NDArray[n
     kept = (size >= 100) & (calm > 0.2 * size)
     kept[0] = False
     return kept[labels]
+
+
+def dominant(codes: NDArray[np.uint8]) -> set[int] | None:
+    """The covers that may be called a tile's largest, or None where the picture is not clear about it.
+
+    Dry ground counts towards vegetation and towards bare ground, so that either is right where it decides.
+    """
+    share = np.bincount(codes.ravel(), minlength=6) / codes.size
+    if share[0] > MAX_OPEN:
+        return None
+    open_ground = share[VEGETATION] + share[BARE] + share[DRY]
+    rivals = {WATER: share[WATER], BUILT: share[BUILT]}
+    first = max(rivals, key=lambda c: rivals[c])
+    other = min(rivals.values())
+    if rivals[first] - max(other, open_ground) >= MIN_LEAD:
+        return {first}
+    if open_ground - rivals[first] < MIN_LEAD:
+        return None
+    for one, two in ((VEGETATION, BARE), (BARE, VEGETATION)):
+        if share[one] - share[two] - share[DRY] >= MIN_LEAD:
+            # what is left must not outweigh it either
+            return {one} if share[one] - rivals[first] >= MIN_LEAD else None
+    if share[DRY] >= MIN_LEAD and max(share[VEGETATION], share[BARE]) + share[DRY] - rivals[first] >= MIN_LEAD:
+        return {VEGETATION, BARE}
+    return None
