@@ -14,7 +14,7 @@ from knowlip.hcot.cover.levels import SceneLevel, on_cells
 from knowlip.hcot.cover.roads import dark_lines
 from knowlip.hcot.cover.table import CLASSES, CODE, SPECKLE_TEXTURE, ZONES, class_posterior, zone_log_likelihood
 
-_VOTE = 5
+_ZONE_STEP, _VOTE = 2, 3
 _SEA, _INLAND = np.float32(2.0), np.float32(-1.5)
 """What the coastline adds to the log likelihood of water. Inland, dark flats such as runways are commoner than lakes."""
 _MOST_AGAINST = 12.0
@@ -61,16 +61,7 @@ def classify(
     near, wide = cells.near_db + offset, cells.wide_db + offset
     texture = cells.texture + np.float32(SPECKLE_TEXTURE - scene.speckle_texture)
     prior = scene.prior if people_per_km2 is None else _settled(scene.prior, people_per_km2)
-    joint = zone_log_likelihood(wide, texture, pixels.polarisations)
-    joint += np.log(prior).astype(np.float32)[:, None, None]
-    if sea is not None:
-        joint[0] += np.where(on_cells(sea, texture.shape), _SEA, _INLAND)
-    # neighbours vote: cells are far smaller than the patches that a zone comes in
-    joint = ndimage.uniform_filter(
-        np.maximum(joint, joint.max(axis=0) - np.float32(_MOST_AGAINST)), (0, _VOTE, _VOTE), mode="nearest"
-    )
-    zone = np.exp(joint - joint.max(axis=0))
-    zone /= zone.sum(axis=0)
+    zone = _zones(wide, texture, pixels.polarisations, prior, sea)
     posterior = np.zeros((len(CLASSES), *texture.shape), np.float32)
     for name, probability in zip(ZONES, zone, strict=True):
         posterior += probability * class_posterior(near, pixels.polarisations, name)
@@ -83,6 +74,29 @@ def classify(
     ground = zone[:, cells.valid]
     zone_shares = ground.mean(axis=1, dtype=np.float64) if ground.size else np.zeros(len(ZONES))
     return CoverMap(codes, posterior.max(axis=0), near[0], texture, shares, zone_shares)
+
+
+def _zones(
+    wide_db: NDArray[np.float32],
+    texture: NDArray[np.float32],
+    polarisations: tuple[str, ...],
+    prior: NDArray[np.float64],
+    sea: NDArray[np.bool_] | None,
+) -> NDArray[np.float32]:
+    """Probabilities `(5, h, w)` of `ZONES`; their windows are so wide that every other cell is enough."""
+    h, w = texture.shape
+    wide_db, texture = wide_db[:, ::_ZONE_STEP, ::_ZONE_STEP], texture[::_ZONE_STEP, ::_ZONE_STEP]
+    joint = zone_log_likelihood(wide_db, texture, polarisations)
+    joint += np.log(prior).astype(np.float32)[:, None, None]
+    if sea is not None:
+        joint[0] += np.where(on_cells(sea, texture.shape), _SEA, _INLAND)
+    # neighbours vote: cells are far smaller than the patches that a zone comes in
+    joint = ndimage.uniform_filter(
+        np.maximum(joint, joint.max(axis=0) - np.float32(_MOST_AGAINST)), (0, _VOTE, _VOTE), mode="nearest"
+    )
+    zone = np.exp(joint - joint.max(axis=0))
+    zone /= zone.sum(axis=0)
+    return zone.repeat(_ZONE_STEP, axis=1).repeat(_ZONE_STEP, axis=2)[:, :h, :w]
 
 
 def _settled(prior: NDArray[np.float64], people_per_km2: float) -> NDArray[np.float64]:

@@ -23,7 +23,8 @@ def dark_lines(near_db: NDArray[np.float32], allowed: NDArray[np.bool_]) -> NDAr
         dy, dx = np.sin(angle), np.cos(angle)
         steps = np.arange(_LENGTH) - _LENGTH // 2
         line = _along(near_db, np.rint(steps * dy).astype(int), np.rint(steps * dx).astype(int))
-        sides = [ndimage.shift(line, (s * _SIDE * dx, -s * _SIDE * dy), order=0, mode="nearest") for s in (-1, 1)]
+        across = round(_SIDE * dx), round(-_SIDE * dy)
+        sides = [_moved(line, s * across[0], s * across[1]) for s in (-1, 1)]
         found |= np.minimum(*sides) - line > _CONTRAST_DB
     found &= allowed
     labels, count = ndimage.label(found, np.ones((3, 3)))
@@ -44,3 +45,10 @@ def _along(image: NDArray[np.float32], rows: NDArray[np.intp], cols: NDArray[np.
     for y, x in zip(rows + k, cols + k, strict=True):
         total += padded[y : y + h, x : x + w]
     return total / np.float32(len(rows))
+
+
+def _moved(image: NDArray[np.float32], down: int, right: int) -> NDArray[np.float32]:
+    """The image moved by whole cells; its edge is repeated."""
+    h, w = image.shape
+    padded = np.pad(image, _SIDE, mode="edge")
+    return padded[_SIDE - down : _SIDE - down + h, _SIDE - right : _SIDE - right + w]
