@@ -59,7 +59,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
         Kind(0.15, (-13.5, 4.5), (-21.0, 2.5), (-0.8, 0.6), 0.7),
     ),
     "woodland": (Kind(1.0, (-8.1, 1.1), (-13.6, 1.15), (-1.8, 0.25), 0.92),),
-    "farmland": (Kind(1.0, (-11.7, 1.15), (-18.9, 1.2), (-1.6, 0.36), 0.9),),
+    "farmland": (Kind(1.0, (-11.6, 1.15), (-18.6, 1.3), (-1.6, 0.36), 0.85),),
     "building": (
         Kind(0.5, (-7.0, 2.2), (-14.3, 1.5), (-0.8, 0.4), 0.7),
         # houses among trees, and where 8 bits clip bright points
@@ -67,7 +67,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
         # large dark lots between large bright walls
         Kind(0.1, (-7.0, 3.0), (-17.0, 2.0), (-0.5, 0.4), 0.6),
     ),
-    "bare": (Kind(1.0, (-13.0, 1.35), (-18.9, 1.2), (-1.6, 0.4), 0.92),),
+    "bare": (Kind(1.0, (-13.3, 1.3), (-19.2, 1.35), (-1.6, 0.4), 0.9),),
 }
 
 ZONE_PRIOR = {"water": 0.12, "woodland": 0.2, "farmland": 0.24, "building": 0.32, "bare": 0.12}

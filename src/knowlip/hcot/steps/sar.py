@@ -23,7 +23,7 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
     order = sorted(shares, key=lambda n: -shares[n])
     sure = float(m.confidence[m.codes > 0].mean()) if (m.codes > 0).any() else 0.0
     found = [
-        Fact(f"cover.{n}.share", round(s, 3), 3, _SOURCE, sure, None, f"share of cells classified {n}")
+        Fact(f"cover.{n}.share", round(s, 3), 3, _SOURCE, sure, None, f"expected share of {n}")
         for n, s in shares.items()
     ]
     found.append(
@@ -158,9 +158,9 @@ def _boundary_jump(m: CoverMap) -> float | None:
 
 
 def _water(m: CoverMap, shares: dict[str, float], facts: Facts, cell_m: float) -> list[Fact]:
-    if shares["water"] < 0.005:
+    labels, count = ndimage.label(m.codes == CODE["water"])
+    if shares["water"] < 0.005 or count == 0:
         return []
-    labels, _ = ndimage.label(m.codes == CODE["water"])
     sizes = np.bincount(labels.ravel())[1:]
     biggest = int(sizes.argmax()) + 1
     y, x = np.nonzero(labels == biggest)
