@@ -76,9 +76,7 @@ def flood(data: Path) -> Figures:
         out["_".join(names)] = iou(cover.segment(pixels)[known] == 1, true[known])
     near = cover.measure(TilePixels(db, ("VV", "VH"), True, np.zeros(2, np.float32))).near_db
     levels = near.repeat(2, axis=1).repeat(2, axis=2)
-    out["best_threshold"] = max(
-        iou(levels[k][known] < t, true[known]) for k in (0, 1) for t in np.arange(-32, -8, 0.5)
-    )
+    out["best_threshold"] = max(iou(levels[k][known] < t, true[known]) for k in (0, 1) for t in np.arange(-32, -8, 0.5))
     return out
 
 
@@ -252,7 +250,10 @@ def show(name: str, figures: Figures, goals: dict[str, str]) -> None:
     print(f"\n{name}")
     for key, value in figures.items():
         if isinstance(value, dict):
-            print(f"  {key:28} " + "; ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in value.items()))
+            print(
+                f"  {key:28} "
+                + "; ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in value.items())
+            )
         else:
             print(f"  {key:28} {value if isinstance(value, int) else format(value, '.3f'):>8}   {goals.get(key, '')}")
 
@@ -265,7 +266,11 @@ def real_track(data: Path, quick: bool, development: bool, work: Path) -> Figure
     out["scenes"] = scenes(data, quick, development, work)
     goals = {"water_present": "goal 0.950", "water_error": "goal 0.030 at most", "dominant": "goal 0.850"}
     for name in ("pixels", "maps"):
-        show(f"real Sentinel-1 scenes, {'development' if development else 'held out'}, {name}", out["scenes"][name], goals)
+        show(
+            f"real Sentinel-1 scenes, {'development' if development else 'held out'}, {name}",
+            out["scenes"][name],
+            goals,
+        )
     return out
 
 

@@ -30,19 +30,19 @@ class CoverMap:
         confidence: `(h, w)` probability of the chosen class.
         mean_db: `(h, w)` local mean of the first polarisation, on the class table's scale.
         texture: `(h, w)` texture on the class table's scale.
-        shares: `(6,)` expected shares of `CLASSES`, of what has data.
+        probability: `(6, h, w)` of `CLASSES`; 0 where there is no data. Roads' lines are in the codes alone.
     """
 
     codes: NDArray[np.uint8]
     confidence: NDArray[np.float32]
     mean_db: NDArray[np.float32]
     texture: NDArray[np.float32]
-    shares: NDArray[np.float64]
-    zone_shares: NDArray[np.float64]
+    probability: NDArray[np.float32]
 
     def share(self, name: str) -> float:
         """Expected share of a class: many cells that are each a little likely a street make some street."""
-        return float(self.shares[CLASSES.index(name)])
+        known = np.count_nonzero(self.codes)
+        return float(self.probability[CLASSES.index(name)].sum(dtype=np.float64)) / known if known else 0.0
 
 
 def classify(
@@ -69,11 +69,8 @@ def classify(
     codes = np.array([CODE[c] for c in CLASSES], np.uint8)[best]
     codes = np.where(dark_lines(near[0], codes != CODE["water"]), np.uint8(CODE["road"]), codes)
     codes[~cells.valid] = 0
-    known = posterior[:, cells.valid]
-    shares = known.mean(axis=1, dtype=np.float64) if known.size else np.zeros(len(CLASSES))
-    ground = zone[:, cells.valid]
-    zone_shares = ground.mean(axis=1, dtype=np.float64) if ground.size else np.zeros(len(ZONES))
-    return CoverMap(codes, posterior.max(axis=0), near[0], texture, shares, zone_shares)
+    posterior[:, ~cells.valid] = 0
+    return CoverMap(codes, posterior.max(axis=0), near[0], texture, posterior)
 
 
 def _zones(

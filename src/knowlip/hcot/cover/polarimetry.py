@@ -41,7 +41,9 @@ def classify_pauli(pixels: TilePixels) -> NDArray[np.uint8]:
     valid: NDArray[np.bool_] = ~np.isnan(pixels.db).any(axis=0)
     if not valid.any():
         return np.zeros(valid.shape, np.uint8)
-    double, volume, surface = (_level(channel, valid) for channel in pixels.db[[pixels.polarisations.index(p) for p in PAULI]])
+    double, volume, surface = (
+        _level(channel, valid) for channel in pixels.db[[pixels.polarisations.index(p) for p in PAULI]]
+    )
     split = minimum_error(volume[valid])
     smooth = volume < (split.threshold if split and split.distinctness > DISTINCT else _SMOOTH_HV_DB)
     rough = valid & ~smooth
