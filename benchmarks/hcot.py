@@ -14,8 +14,8 @@ Nothing is trained. Real track:
 Simulated track: scenes of cities that no development looked at (seed 7), calibrated VV and VH, and VH at 8 bits as the
 real scenes are; the truth is read by the benchmark alone.
 
-What a user would have instead: the class of every tile that is commonest, in the column "usual". Last comes speed of the
-cover step on one core. The last line is a JSON object.
+What a user would have instead, naming the class that is commonest, stands as "usual". Last comes speed of the cover step
+on one core. The last line is a JSON object.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from knowlip.hcot.cover.table import CLASSES, CODE, SPECKLE_TEXTURE, ZONES, clas
 
 _ZONE_STEP, _VOTE = 2, 3
 _SEA, _INLAND = np.float32(2.0), np.float32(-1.5)
-"""What the coastline adds to the log likelihood of water. Inland, dark flats such as runways are commoner than lakes."""
+"""What the coastline adds to the log likelihood of water. Inland, runways are as dark as lakes, and commoner."""
 _MOST_AGAINST = 12.0
 """Log likelihood that one cell can hold against a zone, so that a ship does not turn its surroundings to land."""
 

@@ -1,13 +1,15 @@
 """The class table: what ground of each kind looks like to a C-band radar, without training.
 
-Two scales are told apart. A *zone* is a piece of ground some 200 m wide, known by its mean level and its texture. A zone
-is a mosaic of *classes*: built-up land holds houses, streets, yards and trees. Which of them a cell is, is told by its
-own level.
+Two scales are told apart. A *zone* is a piece of ground some 200 m wide, known by its mean level and its texture. A
+zone is a mosaic of *classes*: built-up land holds houses, streets, yards and trees. Which of them a cell is, is told by
+its own level.
 
 Sources of the levels (C band, 30 to 45 degrees): Ulaby, Dobson 1989, "Radar Scattering Statistics for Terrain"; Torres
 et al. 2012 and ESA's Sentinel-1 performance reports for noise-limited water in cross polarisation. Spreads, textures
 and mosaics are those of simulated Sentinel-1 scenes of 14 cities (`knowlip simulate --cities 14 --seed 101`), whose
-levels follow the same sources; textures agree with real scenes of western Los Angeles and northern San Antonio.
+levels follow the same sources. Textures of woodland and of houses among trees, and how much of the ground is thought
+built up beforehand, are set between these and the real development scenes of western Los Angeles and northern San
+Antonio (`benchmarks/hcot_optical.py`), where built-up land is smoother than the simulator makes it.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class Kind:
     """One kind of ground within a zone: mean and spread of wide levels in dB, and of texture.
 
     Levels of polarisations rise and fall together by the correlation, so that what lies between them tells more than
-    either: cross polarisation is weak over walls that face the radar and over a windy sea, and strong in crowns of trees.
+    either: cross polarisation is weak over walls that face the radar and over a windy sea, strong in crowns of trees.
     """
 
     weight: float

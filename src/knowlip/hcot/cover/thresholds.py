@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 _BINS = 128
 _LEAST_SHARE = 0.02
 DISTINCT = 2.0
-"""Ashman's D from which two populations are taken for distinct (Ashman, Bird, Zepf 1994, as Chini et al. 2017 for floods)."""
+"""Ashman's D from which two populations are distinct (Ashman, Bird, Zepf 1994; for floods, Chini et al. 2017)."""
 
 
 @dataclass(frozen=True)
