@@ -14,7 +14,9 @@ from knowlip.hcot.cover.levels import SceneLevel, on_cells
 from knowlip.hcot.cover.roads import dark_lines
 from knowlip.hcot.cover.table import CLASSES, CODE, SPECKLE_TEXTURE, ZONES, class_posterior, zone_log_likelihood
 
-_ZONE_STEP, _VOTE = 2, 3
+_ZONE_STEP, _VOTE = 2, 5
+_WITNESSES = 2.0
+"""How many independent observations the votes together are worth; their windows overlap."""
 _SEA, _INLAND = np.float32(2.0), np.float32(-1.5)
 """What the coastline adds to the log likelihood of water. Inland, runways are as dark as lakes, and commoner."""
 _MOST_AGAINST = 12.0
@@ -83,14 +85,13 @@ def _zones(
     """Probabilities `(5, h, w)` of `ZONES`; their windows are so wide that every other cell is enough."""
     h, w = texture.shape
     wide_db, texture = wide_db[:, ::_ZONE_STEP, ::_ZONE_STEP], texture[::_ZONE_STEP, ::_ZONE_STEP]
-    joint = zone_log_likelihood(wide_db, texture, polarisations)
-    joint += np.log(prior).astype(np.float32)[:, None, None]
+    likelihood = zone_log_likelihood(wide_db, texture, polarisations)
     if sea is not None:
-        joint[0] += np.where(on_cells(sea, texture.shape), _SEA, _INLAND)
+        likelihood[0] += np.where(on_cells(sea, texture.shape), _SEA, _INLAND)
+    likelihood = np.maximum(likelihood, likelihood.max(axis=0) - np.float32(_MOST_AGAINST))
     # neighbours vote: cells are far smaller than the patches that a zone comes in
-    joint = ndimage.uniform_filter(
-        np.maximum(joint, joint.max(axis=0) - np.float32(_MOST_AGAINST)), (0, _VOTE, _VOTE), mode="nearest"
-    )
+    votes = ndimage.uniform_filter(likelihood, (0, _VOTE, _VOTE), mode="nearest")
+    joint = np.float32(_WITNESSES) * votes + np.log(prior).astype(np.float32)[:, None, None]
     zone = np.exp(joint - joint.max(axis=0))
     zone /= zone.sum(axis=0)
     return zone.repeat(_ZONE_STEP, axis=1).repeat(_ZONE_STEP, axis=2)[:, :h, :w]

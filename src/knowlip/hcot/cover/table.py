@@ -60,12 +60,16 @@ KINDS: dict[str, tuple[Kind, ...]] = {
         # ships, piers and shores
         Kind(0.15, (-13.5, 4.5), (-21.0, 2.5), (-0.8, 0.6), 0.7),
     ),
-    "woodland": (Kind(1.0, (-8.1, 1.1), (-13.6, 1.15), (-1.8, 0.25), 0.92),),
+    "woodland": (
+        # closed crowns are hardly rougher than speckle; clearings and slopes are
+        Kind(0.8, (-8.1, 1.1), (-13.6, 1.15), (-1.9, 0.22), 0.92),
+        Kind(0.2, (-8.3, 1.2), (-13.8, 1.3), (-1.5, 0.3), 0.92),
+    ),
     "farmland": (Kind(1.0, (-11.6, 1.15), (-18.6, 1.3), (-1.6, 0.36), 0.85),),
     "building": (
-        Kind(0.5, (-7.0, 2.2), (-14.3, 1.5), (-0.8, 0.4), 0.7),
+        Kind(0.45, (-7.0, 2.2), (-14.3, 1.5), (-0.8, 0.4), 0.7),
         # houses among trees, and where 8 bits clip bright points
-        Kind(0.4, (-7.5, 2.0), (-14.3, 1.3), (-1.3, 0.3), 0.75),
+        Kind(0.45, (-7.5, 2.0), (-14.3, 1.3), (-1.35, 0.3), 0.75),
         # large dark lots between large bright walls
         Kind(0.1, (-7.0, 3.0), (-17.0, 2.0), (-0.5, 0.4), 0.6),
     ),
