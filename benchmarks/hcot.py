@@ -14,8 +14,8 @@ Nothing is trained. Real track:
 Simulated track: scenes of cities that no development looked at (seed 7), calibrated VV and VH, and VH at 8 bits as the
 real scenes are; the truth is read by the benchmark alone.
 
-What a user would have instead, naming the class that is commonest, stands as "usual". Last comes speed of the cover step
-on one core. The last line is a JSON object.
+What a user would have instead, naming the class that is commonest, stands as "usual". Last comes speed of the cover
+step on one core. The last line is a JSON object.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from knowlip.corpus.grids import TileSpec
 from knowlip.corpus.store import Corpus, TilePixels
 from knowlip.hcot import cover
 from knowlip.hcot.annotate import SOURCES, annotate
+from knowlip.scenes.geotiff import open_scene
 from knowlip.simulation.simulate import simulate
 
 Figures = dict[str, Any]
@@ -177,15 +178,14 @@ def as_8_bit(source: Path, out: Path) -> None:
     """Simulated scenes as the real ones are stored: VH amplitude, with one scale a scene that clips a hundredth."""
     out.mkdir()
     for path in sorted(source.glob("*.tif")):
-        with rasterio.open(path) as scene:
-            band = [str(d).upper() for d in scene.descriptions].index("VH") + 1
-            profile, values, valid = scene.profile, scene.read(band).astype(np.float64), scene.read_masks(band) > 0
-        amplitude = np.sqrt(np.maximum(values, 0))
-        full = np.quantile(amplitude[valid], 0.99)
-        stored = np.clip(amplitude * (255 / full), 1, 255).astype(np.uint8)
-        profile = {k: profile[k] for k in ("driver", "width", "height", "crs", "transform")}
-        with rasterio.open(out / f"{path.stem}.tif", "w", **profile, count=1, dtype="uint8") as file:
-            file.write(stored, 1)
+        scene = open_scene(path)
+        with rasterio.open(path) as file:
+            stored = file.read(scene.polarisations.index("VH") + 1)
+            profile = {k: file.profile[k] for k in ("driver", "width", "height", "crs", "transform")}
+        amplitude = np.power(10, scene.radiometry.to_db(stored) / 20)
+        full = np.quantile(amplitude, 0.99)
+        with rasterio.open(out / path.name, "w", **profile, count=1, dtype="uint8") as file:
+            file.write(np.clip(amplitude * (255 / full), 1, 255).astype(np.uint8), 1)
             file.set_band_description(1, "VH")
 
 
@@ -220,7 +220,7 @@ def against_truth(facts: dict[str, dict[str, Any]], truth: dict[str, Codes]) -> 
 
 def simulated(quick: bool, work: Path) -> Figures:
     """Scenes of unseen cities, calibrated and at 8 bits. Simulated ground is made up, so only names are asked."""
-    simulate(work / "scenes", 4 if quick else 16, 1, "sentinel1-iw", 512 if quick else 1024, 7)
+    simulate(work / "scenes", 6 if quick else 16, 1, "sentinel1-iw", 1024, 7)
     as_8_bit(work / "scenes", work / "bytes")
     corpus, facts = tiles_of([work / "scenes"], work / "calibrated", ("places",))
     truth = {t: c for t in corpus.tile_ids() if (c := corpus.landcover(t)) is not None}
