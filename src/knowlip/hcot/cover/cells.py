@@ -11,8 +11,11 @@ from scipy import ndimage
 from knowlip.corpus.store import TilePixels
 
 CELL_PX = 2
-NEAR, WIDE, TEXTURE = 3, 9, 11
-"""Windows in cells: a class's own level, the level of a piece of ground, and its texture."""
+NEAR, WIDE = 3, 9
+"""Windows in cells: of a class's own level, and of the level of a piece of ground."""
+ROUGH, AROUND = 5, 13
+"""Windows in cells: of local roughness, and of its mean. The mean of many small windows is what ground is like all over;
+one large window would take the step at a field's edge or a slope's foot for roughness."""
 
 _LEAST_POWER, _LEAST_VARIANCE = 1e-9, 1e-2
 
@@ -24,8 +27,8 @@ class Cells:
     Attributes:
         near_db: `(C, h, w)` mean over `NEAR` cells.
         wide_db: `(C, h, w)` mean over `WIDE` cells.
-        texture: `(h, w)` ln of the variance of the first polarisation's ln power over `TEXTURE` cells. Logarithms keep
-            bright points, which 8 bits clip, from deciding it alone.
+        texture: `(h, w)` mean over `AROUND` cells of the ln of the variance over `ROUGH` cells of the first
+            polarisation's ln power. Logarithms keep bright points, which 8 bits clip, from deciding it alone.
         valid: `(h, w)` where there is data.
     """
 
@@ -60,6 +63,7 @@ def measure(pixels: TilePixels) -> Cells:
 
     logs = np.log(np.maximum(power[0], np.float32(_LEAST_POWER)))
     logs = np.where(valid, logs - (logs[valid].mean() if valid.any() else 0), np.float32(0))
-    variance = local(logs * logs, TEXTURE) - local(logs, TEXTURE) ** 2
-    texture = np.log(np.maximum(variance, np.float32(_LEAST_VARIANCE)))
+    variance = local(logs * logs, ROUGH) - local(logs, ROUGH) ** 2
+    roughness = np.log(np.maximum(variance, np.float32(_LEAST_VARIANCE)))
+    texture = local(np.where(valid, roughness, 0), AROUND)
     return Cells(level_db(NEAR), level_db(WIDE), texture, valid)

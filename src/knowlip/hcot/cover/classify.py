@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from knowlip.corpus.store import TilePixels
 from knowlip.hcot.cover.cells import measure
-from knowlip.hcot.cover.levels import SceneLevel, on_cells
+from knowlip.hcot.cover.levels import SceneLevel, fitted_shares, on_cells
 from knowlip.hcot.cover.roads import dark_lines
 from knowlip.hcot.cover.table import CLASSES, CODE, SPECKLE_TEXTURE, ZONES, class_posterior, zone_log_likelihood
 
@@ -88,6 +88,7 @@ def _zones(
     likelihood = zone_log_likelihood(wide_db, texture, polarisations)
     if sea is not None:
         likelihood[0] += np.where(on_cells(sea, texture.shape), _SEA, _INLAND)
+    prior = fitted_shares(likelihood.reshape(len(ZONES), -1), prior)
     likelihood = np.maximum(likelihood, likelihood.max(axis=0) - np.float32(_MOST_AGAINST))
     # neighbours vote: cells are far smaller than the patches that a zone comes in
     votes = ndimage.uniform_filter(likelihood, (0, _VOTE, _VOTE), mode="nearest")

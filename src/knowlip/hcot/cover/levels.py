@@ -84,12 +84,12 @@ def scene_level(
             else _sea_level(wide[:, at_sea], polarisations)
         )
     likelihood = zone_log_likelihood(wide + offset[:, None], texture, polarisations).astype(np.float64)
-    return SceneLevel(offset, speckle, _fitted(likelihood, prior))
+    return SceneLevel(offset, speckle, fitted_shares(likelihood, prior))
 
 
-_SMOOTHEST_PERCENT, _BELOW_MEAN = 1.0, 0.45
+_SMOOTHEST_PERCENT, _BELOW_MEAN = 1.0, 0.15
 """The first percentile of plain speckle's texture lies so far below its mean (calm sea of development scenes)."""
-_GROUNDS_OWN = 0.6
+_GROUNDS_OWN = 0.5
 """A scene without smooth ground looks rougher by up to so much; only what goes beyond is the sensor's speckle."""
 
 
@@ -99,7 +99,7 @@ def _speckle_texture(texture: NDArray[np.float32]) -> float:
     return SPECKLE_TEXTURE if abs(smoothest - SPECKLE_TEXTURE) < _GROUNDS_OWN else smoothest
 
 
-def _fitted(likelihood: NDArray[np.float64], prior: NDArray[np.float64]) -> NDArray[np.float64]:
+def fitted_shares(likelihood: NDArray[np.float64], prior: NDArray[np.float64]) -> NDArray[np.float64]:
     """Shares of the zones by expectation maximisation; ten per cent of the general prior keep each zone possible."""
     shares = prior
     for _ in range(10):

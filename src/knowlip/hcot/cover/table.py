@@ -50,30 +50,31 @@ class Kind:
     correlation: float
 
 
-SPECKLE_TEXTURE = -2.05
+SPECKLE_TEXTURE = -2.2
 """Texture of plain speckle of Sentinel-1 IW GRDH on cells: calm water in simulated and real development scenes."""
 
 KINDS: dict[str, tuple[Kind, ...]] = {
     # thermal noise holds water up in cross polarisation; wind spreads it in co-polarisation
     "water": (
-        Kind(0.85, (-17.0, 4.5), (-24.7, 1.5), (-2.05, 0.25), 0.2),
+        Kind(0.85, (-17.0, 4.5), (-24.7, 1.5), (-2.2, 0.18), 0.2),
         # ships, piers and shores
-        Kind(0.15, (-13.5, 4.5), (-21.0, 2.5), (-0.8, 0.6), 0.7),
+        Kind(0.15, (-13.5, 4.5), (-21.0, 2.5), (-1.4, 0.5), 0.7),
     ),
     "woodland": (
-        # closed crowns are hardly rougher than speckle; clearings and slopes are
-        Kind(0.8, (-8.1, 1.1), (-13.6, 1.15), (-1.9, 0.22), 0.92),
-        Kind(0.2, (-8.3, 1.2), (-13.8, 1.3), (-1.5, 0.3), 0.92),
+        # closed crowns are hardly rougher than speckle
+        Kind(0.88, (-8.1, 1.1), (-13.6, 1.15), (-2.03, 0.17), 0.92),
+        # clearings are, and darker
+        Kind(0.12, (-9.1, 1.2), (-14.8, 1.3), (-1.65, 0.25), 0.92),
     ),
-    "farmland": (Kind(1.0, (-11.6, 1.15), (-18.6, 1.3), (-1.6, 0.36), 0.85),),
+    "farmland": (Kind(1.0, (-11.6, 1.15), (-18.6, 1.3), (-1.93, 0.22), 0.85),),
     "building": (
-        Kind(0.45, (-7.0, 2.2), (-14.3, 1.5), (-0.8, 0.4), 0.7),
+        Kind(0.4, (-7.0, 2.2), (-14.3, 1.5), (-1.0, 0.38), 0.7),
         # houses among trees, and where 8 bits clip bright points
-        Kind(0.45, (-7.5, 2.0), (-14.3, 1.3), (-1.35, 0.3), 0.75),
+        Kind(0.5, (-7.5, 2.0), (-14.2, 1.2), (-1.6, 0.23), 0.75),
         # large dark lots between large bright walls
-        Kind(0.1, (-7.0, 3.0), (-17.0, 2.0), (-0.5, 0.4), 0.6),
+        Kind(0.1, (-7.0, 3.0), (-17.0, 2.0), (-0.9, 0.4), 0.6),
     ),
-    "bare": (Kind(1.0, (-13.3, 1.3), (-19.2, 1.35), (-1.6, 0.4), 0.9),),
+    "bare": (Kind(1.0, (-13.3, 1.3), (-19.2, 1.35), (-1.92, 0.28), 0.9),),
 }
 
 ZONE_PRIOR = {"water": 0.12, "woodland": 0.2, "farmland": 0.24, "building": 0.32, "bare": 0.12}
