@@ -27,7 +27,6 @@ from knowlip.knowledge import airports, coast, places
 ENGINES = ("evidence",)
 SOURCES = ("places", "coast", "airports")
 TOWN_REACH_KM = 20.0
-PEOPLE_REACH_KM = 6.0
 SEA_GRID = 8
 _SAMPLE_TILES = 48
 
@@ -153,7 +152,7 @@ def _surroundings(corpus: Corpus, scenes: Sequence[str], sources: Sequence[str])
     lon = np.array([c["lon"] for c in frame["proj:centroid"]])
     lat = np.array([c["lat"] for c in frame["proj:centroid"]])
     towns = places.largest_within(lon, lat, TOWN_REACH_KM) if "places" in sources else [None] * len(frame)
-    people = places.people_per_km2(lon, lat, PEOPLE_REACH_KM).tolist() if "places" in sources else [None] * len(frame)
+    people = places.people_per_km2(lon, lat).tolist() if "places" in sources else [None] * len(frame)
     fields = airports.nearest_airports(lon, lat) if "airports" in sources else [None] * len(frame)
     sea = ~coast.on_land(*_grid_points(frame)) if "coast" in sources else [None] * len(frame)
     simulated = corpus.scenes["simulated"]

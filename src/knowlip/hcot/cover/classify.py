@@ -15,6 +15,8 @@ from knowlip.hcot.cover.roads import dark_lines
 from knowlip.hcot.cover.table import CLASSES, CODE, SPECKLE_TEXTURE, ZONES, class_posterior, zone_log_likelihood
 
 _ZONE_STEP, _VOTE = 2, 5
+_SCENES = 0.4
+"""Weight of a scene's shares of zones against a tile's own."""
 _WITNESSES = 2.0
 """How many independent observations the votes together are worth; their windows overlap."""
 _SEA, _INLAND = np.float32(2.0), np.float32(-1.5)
@@ -88,7 +90,7 @@ def _zones(
     likelihood = zone_log_likelihood(wide_db, texture, polarisations)
     if sea is not None:
         likelihood[0] += np.where(on_cells(sea, texture.shape), _SEA, _INLAND)
-    prior = fitted_shares(likelihood.reshape(len(ZONES), -1), prior)
+    prior = fitted_shares(likelihood.reshape(len(ZONES), -1), prior, _SCENES)
     likelihood = np.maximum(likelihood, likelihood.max(axis=0) - np.float32(_MOST_AGAINST))
     # neighbours vote: cells are far smaller than the patches that a zone comes in
     votes = ndimage.uniform_filter(likelihood, (0, _VOTE, _VOTE), mode="nearest")
@@ -99,11 +101,12 @@ def _zones(
 
 
 def _settled(prior: NDArray[np.float64], people_per_km2: float) -> NDArray[np.float64]:
-    """A prior that knows how many people live around: from a quarter to four times the built-up share.
+    """A prior that knows how many people live around: from 0.8 to four times the built-up share.
 
-    500 people per square kilometre is neutral; 1,500 makes an urban centre by the UN's Degree of Urbanisation.
+    300 people per square kilometre make suburbs by the UN's Degree of Urbanisation, and are neutral. Few known people
+    say little, since gazetteers leave out villages.
     """
     factor = np.ones(len(ZONES))
-    factor[ZONES.index("building")] = np.clip(np.sqrt((people_per_km2 + 30) / 500), 0.8, 4.0)
+    factor[ZONES.index("building")] = np.clip(people_per_km2 / 300, 0.8, 4.0)
     settled = prior * factor
     return np.asarray(settled / settled.sum())

@@ -37,6 +37,8 @@ class SceneLevel:
 
 _MAX_SAMPLES, _MAX_FIT_SAMPLES = 20_000, 4_000
 _MIN_SEA = 0.03
+_GENERAL = 0.1
+"""Weight of the general shares of zones against a scene's own."""
 _BRIGHT_PERCENT = 95
 _BRIGHT_DB = {True: (-12.8, 1.2), False: (-4.5, 1.8)}
 """The 95th percentile of a scene's wide levels, cross- and co-polarised: crowns and houses are as bright nearly
@@ -84,7 +86,7 @@ def scene_level(
             else _sea_level(wide[:, at_sea], polarisations)
         )
     likelihood = zone_log_likelihood(wide + offset[:, None], texture, polarisations).astype(np.float64)
-    return SceneLevel(offset, speckle, fitted_shares(likelihood, prior))
+    return SceneLevel(offset, speckle, fitted_shares(likelihood, prior, _GENERAL))
 
 
 _SMOOTHEST_PERCENT, _BELOW_MEAN = 1.0, 0.15
@@ -99,12 +101,20 @@ def _speckle_texture(texture: NDArray[np.float32]) -> float:
     return SPECKLE_TEXTURE if abs(smoothest - SPECKLE_TEXTURE) < _GROUNDS_OWN else smoothest
 
 
-def fitted_shares(likelihood: NDArray[np.float64], prior: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shares of the zones by expectation maximisation; ten per cent of the general prior keep each zone possible."""
+def fitted_shares(
+    likelihood: NDArray[np.floating], prior: NDArray[np.float64], weight_of_prior: float
+) -> NDArray[np.float64]:
+    """Shares `(5,)` of the zones by expectation maximisation, drawn towards a prior that keeps each zone possible.
+
+    Args:
+        likelihood: `(5, N)` log likelihoods.
+        weight_of_prior: 0 to 1, how much of the answer the prior is.
+    """
     shares = prior
     for _ in range(10):
         joint = likelihood + np.log(shares)[:, None]
-        shares = 0.9 * np.exp(joint - logsumexp(joint, axis=0)).mean(axis=1) + 0.1 * prior
+        found = np.exp(joint - logsumexp(joint, axis=0)).mean(axis=1)
+        shares = (1 - weight_of_prior) * found + weight_of_prior * prior
     return shares
 
 
