@@ -13,7 +13,7 @@ from knowlip.corpus.store import TilePixels
 CELL_PX = 2
 NEAR, WIDE = 3, 9
 """Windows in cells: of a class's own level, and of the level of a piece of ground."""
-ROUGH, AROUND = 5, 13
+ROUGH, AROUND = 5, 17
 """Windows in cells: of local roughness, and of its mean. The mean of many small windows is what ground is like all over;
 one large window would take the step at a field's edge or a slope's foot for roughness."""
 
