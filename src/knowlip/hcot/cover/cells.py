@@ -14,8 +14,8 @@ CELL_PX = 2
 NEAR, WIDE = 3, 9
 """Windows in cells: of a class's own level, and of the level of a piece of ground."""
 ROUGH, AROUND = 5, 17
-"""Windows in cells: of local roughness, and of its mean. The mean of many small windows is what ground is like all over;
-one large window would take the step at a field's edge or a slope's foot for roughness."""
+"""Windows in cells: of local roughness, and of its mean. The mean of many small windows is what ground is like all
+over; one large window would take the step at a field's edge or a slope's foot for roughness."""
 
 _LEAST_POWER, _LEAST_VARIANCE = 1e-9, 1e-2
 
