@@ -34,7 +34,9 @@ def page(corpus: Corpus, spec: SampleSpec) -> tuple[str, dict[str, int]]:
 @lru_cache(maxsize=1)
 def _template() -> jinja2.Template:
     loader = jinja2.PackageLoader("knowlip.hcot", "review")
-    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined).get_template("page.html")
+    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined).get_template(
+        "page.html"
+    )
 
 
 def _tile(corpus: Corpus, tile_id: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def _tile(corpus: Corpus, tile_id: str, rows: list[dict[str, Any]]) -> dict[str,
     height, width = (int(n) for n in tile["proj:shape"])
     return {
         "id": tile_id,
-        "place": place_line(tile, bool(corpus.scenes.at[tile["knowlip:scene"], "simulated"])),
+        "place": place_line(tile, bool(corpus.scenes["simulated"][str(tile["knowlip:scene"])])),
         "picture": picture(corpus, tile_id),
         "width": width,
         "height": height,
