@@ -37,9 +37,11 @@ def review(
     opened = open_corpus(corpus)
     if marks:
         from knowlip.hcot.review.accuracy import evaluate
-        from knowlip.hcot.review.marks import take_marks
+        from knowlip.hcot.review.marks import keep_marks, merged_marks
 
-        found = evaluate(opened, take_marks(opened, marks), round_)
+        rows = merged_marks(opened, marks)
+        found = evaluate(opened, rows, round_)
+        keep_marks(opened, rows)
         show(asdict(found), as_json, _table(found))
         return
     from pathlib import Path

@@ -181,9 +181,9 @@ def _write_tables(parts: Sequence[Part], folder: Folder, spec: SplitSpec, name: 
     if _annotated(parts[0][0]):
         _write_table(parts, folder, "facts.parquet")
         # only a model makes claims, only a person marks
-        for name in ("claims.parquet", "marks.parquet"):
-            if any(c.folder.exists(name) for c, _ in parts):
-                _write_table(parts, folder, name)
+        for table_name in ("claims.parquet", "marks.parquet"):
+            if any(c.folder.exists(table_name) for c, _ in parts):
+                _write_table(parts, folder, table_name)
     return {"tiles": len(splits), **rows} | split_counts(splits)
 
 

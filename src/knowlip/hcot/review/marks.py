@@ -155,24 +155,25 @@ def latest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [kept[key] for key in sorted(kept)]
 
 
-def take_marks(corpus: Corpus, paths: Sequence[str | Path]) -> list[dict[str, Any]]:
-    """Add files of marks to a corpus: `marks.parquet`, and a fact for each slot judged right or wrong.
-
-    All files are checked before anything is written. The same file twice changes nothing.
-
-    Returns:
-        All marks that the corpus now holds.
+def merged_marks(corpus: Corpus, paths: Sequence[str | Path]) -> list[dict[str, Any]]:
+    """The marks of a corpus with those of some files; the same file twice changes nothing.
 
     Raises:
         ConfigError: A file is none, or does not fit the corpus.
         CorpusError: The corpus has no statements.
-        OutputError: The corpus cannot be written.
     """
     new = [row for path in paths for row in mark_rows(corpus, path)]
-    rows = latest([*known_marks(corpus), *new])
+    return latest([*known_marks(corpus), *new])
+
+
+def keep_marks(corpus: Corpus, rows: Sequence[dict[str, Any]]) -> None:
+    """Write `marks.parquet`, and to `facts.parquet` a fact for each slot that a reviewer judged right or wrong.
+
+    Raises:
+        OutputError: The corpus cannot be written.
+    """
     corpus.folder.write_table("marks.parquet", pa.Table.from_pylist(rows, schema=MARK_SCHEMA))
     _write_facts(corpus, rows)
-    return rows
 
 
 def fact(row: dict[str, Any]) -> Fact | None:

@@ -60,8 +60,8 @@ function mark(verdict) {
   const { key, slot } = SLOTS[at];
   const next = after(at, 1);
   setMarks({ [key]: verdict && { verdict, time: new Date().toISOString() } });
-  tell(verdict ? `${slot.value}: ${WORD[verdict]}.` : `${slot.value}: cleared.`);
-  if (verdict) advance(next);
+  if (verdict) advance(next, `${slot.value}: ${WORD[verdict]}.`);
+  else tell(`${slot.value}: cleared.`);
 }
 
 function markRest() {
@@ -69,13 +69,12 @@ function markRest() {
   const open = SLOTS.filter((s) => s.said === here.said && !marks[s.key]);
   const time = new Date().toISOString();
   if (open.length) setMarks(Object.fromEntries(open.map((s) => [s.key, { verdict: "right", time }])));
-  tell(`${open.length} marked right.`);
-  advance(SLOTS.findIndex((s, i) => i > at && s.said !== here.said && matches(s)));
+  advance(after(at, 1, (s) => s.said !== here.said), `${open.length} marked right.`);
 }
 
-function advance(next) {
+function advance(next, told) {
   const open = SLOTS.filter((s) => !marks[s.key]).length;
-  if (next >= 0) go(next);
+  if (next >= 0) go(next, told);
   else tell(open ? `This was the last slot shown; ${open} of the page have no mark yet.` : "All slots are marked. Save the marks.");
 }
 
@@ -83,8 +82,7 @@ function undoLast() {
   const last = undo.pop();
   if (!last) return tell("Nothing to undo.");
   put(last.before);
-  go(last.at);
-  tell("Undone.");
+  go(last.at, "Undone.");
 }
 
 function marksFile() {
@@ -174,10 +172,10 @@ function showAll() {
   refilter();
 }
 
-function go(index) {
+function go(index, told = "") {
   at = index;
   if (SLOTS[at].tile !== shownTile) showTile(SLOTS[at].tile);
-  $("told").textContent = "";
+  tell(told);
   paint();
   const button = slotButton(at);
   if (!document.querySelector("dialog[open]")) button.focus({ preventScroll: true });
@@ -241,15 +239,16 @@ function paint() {
     if (index === at) button.setAttribute("aria-current", "true"); else button.removeAttribute("aria-current");
   }
   const { slot, said, key } = SLOTS[at];
-  $("asked").textContent = `${said.dimension}, ${slot.name}: is “${slot.value}” right?`;
+  $("asked").textContent = `Is “${slot.value}” right? (${said.dimension}: ${slot.name})`;
   for (const button of document.querySelectorAll("[data-verdict]")) {
     button.setAttribute("aria-pressed", String(Boolean(marks[key]) && marks[key].verdict === button.dataset.verdict));
   }
   paintGrid();
-  if (!kept) tell("This browser keeps no marks: save them before you close the page.");
 }
 
-function tell(text) { $("told").textContent = text; }
+function tell(text) {
+  $("told").textContent = kept ? text : `${text} This browser keeps no marks: save them before you close the page.`;
+}
 
 // ---- the picture: zoom, place, light, nine cells, scale, measuring ----
 
@@ -406,14 +405,13 @@ function start(name, more) {
   reviewer = name;
   undo = [];
   const here = new Set(SLOTS.map((s) => s.key));
-  const before = { ...stored(name), ...more };
-  marks = Object.fromEntries(Object.entries(before).filter(([key]) => here.has(key)));
+  marks = Object.fromEntries(Object.entries({ ...stored(name), ...more }).filter(([key]) => here.has(key)));
   store(marks);
   $("who").textContent = name;
   $("who").setAttribute("aria-label", `Reviewer ${name}: somebody else marks`);
   const open = SLOTS.findIndex((s) => !marks[s.key]);
-  go(open >= 0 ? open : 0);
-  tell(Object.keys(marks).length ? `Going on after ${Object.keys(marks).length} marks.` : "Press 1, 2 or 3; ? for all keys.");
+  const before = Object.keys(marks).length;
+  go(open >= 0 ? open : 0, before ? `Going on after ${before} marks.` : "Press 1, 2 or 3; ? for all keys.");
 }
 
 go(0);
