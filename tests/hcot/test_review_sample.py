@@ -69,3 +69,10 @@ def test_a_split_without_tiles_and_a_corpus_without_statements_are_refused(descr
 def test_a_masked_slot_claims_nothing():
     slots = [{"name": n} for n in ("count", "noun", "be")]
     assert [s["name"] for s in judged_slots({"slots": slots, "masked_slots": ["noun"]})] == ["count"]
+
+
+def test_every_round_is_judged_on_the_same_tiles(trained):
+    _, corpus, _ = trained
+    before, after = (draw(corpus, SampleSpec("train", tiles=10, round=r)) for r in (0, 1))
+    assert before.keys() == after.keys()
+    assert {r["round"] for rows in after.values() for r in rows} == {0, 1}

@@ -55,27 +55,34 @@ def draw(corpus: Corpus, spec: SampleSpec) -> dict[str, list[dict[str, Any]]]:
     tile_ids = corpus.tile_ids(None if spec.split == ALL else spec.split)
     if not tile_ids:
         raise ConfigError(f"--split {spec.split}", "has no tiles in this corpus", "Choose another split, or `all`")
-    said: dict[Schema, dict[str, list[dict[str, Any]]]] = {schema: {} for schema in DIMENSIONS}
-    for row in corpus.statements(spec.round, tile_ids).to_pylist():
-        if row["status"] != DROPPED and judged_slots(row):
-            said[row["schema"]].setdefault(row["tile_id"], []).append(row)
-    if not any(said.values()):
-        raise CorpusError(corpus.folder.path(), f"has no statements in {spec.split}", "Choose another --split")
-    scene_of = dict(zip(corpus.tiles["id"], corpus.tiles["knowlip:scene"], strict=True))
-    targets = min(spec.tiles // 2, len(said["target"]))
-    landforms = min(spec.tiles - targets, len(said["landform"]))
-    sizes: dict[Schema, int] = {"target": min(spec.tiles - landforms, len(said["target"])), "landform": landforms}
+    drawn = _drawn(corpus, tile_ids, spec)
     shown: dict[str, list[dict[str, Any]]] = {}
-    for schema, size in sizes.items():
-        rng = np.random.default_rng([spec.seed, zlib.crc32(schema.encode())])
-        stated = {t: tuple(sorted(r["dimension"] for r in rows)) for t, rows in said[schema].items()}
-        order = [sorted(stated)[i] for i in rng.permutation(len(stated))]
-        order.sort(key=lambda t: (scene_of[t], stated[t]))
-        for tile_id in systematic(order, size, rng):
-            shown.setdefault(tile_id, []).extend(said[schema][tile_id])
+    for row in corpus.statements(spec.round, {t for t, _ in drawn}).to_pylist():
+        if (row["tile_id"], row["schema"]) in drawn and row["status"] != DROPPED and judged_slots(row):
+            shown.setdefault(row["tile_id"], []).append(row)
+    if not shown:
+        raise CorpusError(corpus.folder.path(), f"has no statements to judge in {spec.split}", "Choose another --split")
     for rows in shown.values():
         rows.sort(key=lambda r: (r["schema"] != "target", DIMENSIONS[r["schema"]].index(r["dimension"])))
     return dict(sorted(shown.items()))
+
+
+def _drawn(corpus: Corpus, tile_ids: list[str], spec: SampleSpec) -> set[tuple[str, Schema]]:
+    """Tiles, and for which schema; by round 0, which has every statement, so that all rounds have the same."""
+    stated: dict[Schema, dict[str, list[str]]] = {schema: {} for schema in DIMENSIONS}
+    for row in corpus.statements(0, tile_ids).select(["tile_id", "schema", "dimension"]).to_pylist():
+        stated[row["schema"]].setdefault(row["tile_id"], []).append(row["dimension"])
+    scene_of = dict(zip(corpus.tiles["id"], corpus.tiles["knowlip:scene"], strict=True))
+    targets = min(spec.tiles // 2, len(stated["target"]))
+    landforms = min(spec.tiles - targets, len(stated["landform"]))
+    sizes: dict[Schema, int] = {"target": min(spec.tiles - landforms, len(stated["target"])), "landform": landforms}
+    drawn: set[tuple[str, Schema]] = set()
+    for schema, size in sizes.items():
+        rng = np.random.default_rng([spec.seed, zlib.crc32(schema.encode())])
+        ranked = {t: (scene_of[t], sorted(dimensions)) for t, dimensions in sorted(stated[schema].items())}
+        mixed = [list(ranked)[i] for i in rng.permutation(len(ranked))]
+        drawn |= {(tile_id, schema) for tile_id in systematic(sorted(mixed, key=ranked.__getitem__), size, rng)}
+    return drawn
 
 
 def judged_slots(row: dict[str, Any]) -> list[dict[str, Any]]:
