@@ -25,6 +25,7 @@ def test_what_cannot_be_reviewed_is_refused_in_one_line(described, tmp_path, kno
     assert "has no tiles" in knowlip("review", corpus, "--split", "none", "--out", tmp_path / "r.html").refusal
     assert "has no round 5" in knowlip("review", corpus, "--round", 5, "--out", tmp_path / "r.html").refusal
     assert not (tmp_path / "r.html").exists()
+    assert "is a folder" in knowlip("review", corpus, "--out", f"{tmp_path}/").refusal
     marks = tmp_path / "marks.json"
     marks.write_text("{}")
     assert "is not a file of marks" in knowlip("review", corpus, "--marks", marks).refusal

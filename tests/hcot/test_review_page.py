@@ -13,7 +13,7 @@ import pytest
 import rasterio
 from rasterio.io import MemoryFile
 
-from fakes_review import data_of
+from fakes_review import data_of, marks_of
 from knowlip.hcot.review.marks import mark_rows
 from knowlip.hcot.review.page import page
 from knowlip.hcot.review.sample import SampleSpec
@@ -172,3 +172,29 @@ def test_a_length_is_measured_in_metres_whatever_the_zoom(made, tmp_path):
     zoomed, length, gsd_m = drive(html, script, tmp_path)
     assert zoomed
     assert float(length.removesuffix(" m")) == pytest.approx(100 * gsd_m, rel=0.01)
+
+
+@browser
+def test_marks_of_another_computer_are_taken_and_those_of_another_reviewer_are_not(made, tmp_path):
+    html, _ = made
+    data = data_of(html)
+    mine, others = (marks_of(data, name, lambda said, slot: "wrong") for name in ("Ada", "Bo"))
+    files = json.dumps([others, {**mine, "fingerprint": "another"}, mine])
+    script = (
+        f"const files = {files};"
+        + """
+    const told = [];
+    (async () => {
+      key("1");
+      for (const value of files) {
+        await openMarks(new File([JSON.stringify(value)], "marks.json"));
+        told.push($("told").textContent);
+      }
+      show([told, Object.values(marks).map((m) => m.verdict)]);
+    })();"""
+    )
+    told, verdicts = drive(html, script, tmp_path)
+    assert told[0] == "marks.json holds the marks of Bo, not of Ada."
+    assert told[1] == "marks.json holds no marks of this corpus."
+    # the mark made here is later than the file's, and stays
+    assert sorted(verdicts) == ["right"] + ["wrong"] * (len(mine["marks"]) - 1)

@@ -44,15 +44,18 @@ def review(
         keep_marks(opened, rows)
         show(asdict(found), as_json, _table(found))
         return
-    from pathlib import Path
+    import os
 
+    from knowlip.core.errors import ConfigError
     from knowlip.core.folder import Folder
     from knowlip.hcot.review.page import page
     from knowlip.hcot.review.sample import SampleSpec
 
+    folder, name = os.path.split(out)
+    if not name:
+        raise ConfigError(f"--out {out}", "is a folder", "Name the page in it, such as review.html")
     html, counts = page(opened, SampleSpec(split, tiles, seed, round_))
-    where = Path(out)
-    Folder(str(where.parent)).write_bytes(where.name, html.encode())
+    Folder(folder or ".").write_bytes(name, html.encode())
     show(
         {"out": out, **counts},
         as_json,
