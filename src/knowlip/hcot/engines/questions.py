@@ -82,7 +82,7 @@ QUESTIONS = (
         "The largest water body in the picture",
     ),
     Question(
-        "main_cover", 3, "cover.order", (("landform", "distribution"),), Cover, "What covers most of the ground", False
+        "main_cover", 3, "cover.main", (("landform", "distribution"),), Cover, "What covers most of the ground", False
     ),
     Question(
         "buildings",

@@ -18,7 +18,13 @@ Value = Any
 
 
 class Scope(Protocol):
-    """Where names get their values from."""
+    """Where names get their values from.
+
+    Attributes:
+        counts: Whether what is read now is evidence; inside `known` and `default` it is circumstance.
+    """
+
+    counts: bool
 
     def look_up(self, name: str) -> Value:
         """The value of a dotted name, or None."""
@@ -224,6 +230,15 @@ def _comparison(operators: list[Callable[[Any, Any], Value]], parts: list[Expres
     return compare
 
 
+def _aside(expression: Expression, scope: Scope) -> Value:
+    """A value that does not count as evidence."""
+    before, scope.counts = scope.counts, False
+    try:
+        return expression(scope)
+    finally:
+        scope.counts = before
+
+
 def _call(name: str, nodes: list[ast.expr]) -> Expression:
     args = [_compile(n) for n in nodes]
     if name in _FUNCTIONS:
@@ -233,9 +248,9 @@ def _call(name: str, nodes: list[ast.expr]) -> Expression:
     if len(args) != wanted:
         raise ValueError(f"'{name}' takes {wanted} argument{'s' * (wanted > 1)}, not {len(args)}")
     if name == "known":
-        return lambda scope: args[0](scope) is not None
+        return lambda scope: _aside(args[0], scope) is not None
     if name == "default":
-        return lambda scope: value if (value := args[0](scope)) is not None else args[1](scope)
+        return lambda scope: value if (value := _aside(args[0], scope)) is not None else args[1](scope)
     if name == "fact":
         return lambda scope: _apply(scope.look_up, args[0](scope))
     if name == "total":

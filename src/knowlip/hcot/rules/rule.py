@@ -37,6 +37,7 @@ class RuleText(_Strict):
         then: What becomes of the doubted fact when the evidence, which is what `when` reads, is at least as strong.
         value: With `replace`: an expression; the measured value of the same fact without it.
         along: Facts that are dropped with it.
+        confirms: Whether a fact that this rule can tell about, and is silent on, is thereby confirmed.
         why: What was found, in words, with expressions in braces.
         source: Of a published or physical bound.
         example: Facts under which the rule speaks.
@@ -50,6 +51,7 @@ class RuleText(_Strict):
     then: Consequence
     value: str | None = None
     along: Names = ()
+    confirms: bool = False
     why: str
     source: str | None = None
     example: dict[str, Any]

@@ -52,6 +52,7 @@ class _Scope:
     def __init__(self, base: RuleBase, facts: Facts, ground: Facts, doubted: str, which: str) -> None:
         self.base, self.facts, self.ground, self.doubted, self.which = base, facts, ground, doubted, which
         self.evidence: dict[str, Fact] = {}
+        self.counts = True
 
     def look_up(self, name: str) -> FactValue | None:
         if name == "which":
@@ -64,7 +65,7 @@ class _Scope:
             plain = self.doubted
         if plain not in where:
             return None
-        if plain != self.doubted or (grounded and self.ground is not self.facts):
+        if self.counts and (plain != self.doubted or (grounded and self.ground is not self.facts)):
             self.evidence[name] = where[plain]
         return where[plain].value
 
@@ -99,7 +100,7 @@ class Examination:
 
     Attributes:
         verdict: The strongest; None when nothing speaks against the fact.
-        checked: Whether any rule could tell by other evidence.
+        checked: Whether a rule that confirms what it is silent on could tell by other evidence.
     """
 
     verdict: Verdict | None
@@ -156,7 +157,7 @@ def _examine(base: RuleBase, rules: Sequence[tuple[Rule, str]], name: str, facts
     for rule, part in rules:
         scope = _Scope(base, facts, ground, name, part)
         holds = rule.when(scope)
-        checked |= holds is not None and bool(scope.evidence)
+        checked |= rule.text.confirms and holds is not None and bool(scope.evidence)
         if holds:
             found.append(_verdict(base, rule, name, facts, scope))
     return Examination(max(found, key=lambda v: v.rank, default=None), checked)
@@ -179,7 +180,7 @@ def _instead(
     rule: Rule, name: str, facts: Facts, scope: _Scope, evidence: dict[str, Fact], against: float
 ) -> Fact | None:
     if rule.value is None:
-        return scope.ground[name] if name in scope.ground else None
+        return scope.ground.get(name)
     value = rule.value(scope)
     if value is None:
         return None

@@ -39,7 +39,7 @@ def calibrate(facts: Facts, measured: Facts | None = None) -> Facts:
 
 
 def as_ground(measured: Facts) -> Facts:
-    """Measured facts, with what they say in the words that a model or a person would use, and what they say is absent."""
+    """Measured facts, with what they say in a model's or a person's words, and what they say is absent."""
     ground, said = Facts(measured), []
     if "pattern.edge_density" in measured and "layout.kind" not in measured:
         said.append(_in_words(measured["pattern.grid"], "layout.kind", layout_word(measured)))
