@@ -165,7 +165,8 @@ def _examine(base: RuleBase, rules: Sequence[tuple[Rule, str]], name: str, facts
 
 def _verdict(base: RuleBase, rule: Rule, name: str, facts: Facts, scope: _Scope) -> Verdict:
     evidence = dict(scope.evidence)
-    against = min((strength(base, facts, f) for f in evidence.values()), default=1.0)
+    # a fact that is disputed itself is weak evidence
+    against = min((f.confidence * base.weight(f) for f in evidence.values()), default=1.0)
     why = f"{rule.text.says} {rule.why(scope)}; was {_text(facts[name].value)}"
     lost = rule.text.then != "lower" and against >= strength(base, facts, facts[name])
     if not lost:
