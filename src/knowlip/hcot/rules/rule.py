@@ -80,18 +80,18 @@ class RuleFile(_Strict):
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule, ready to be applied; the attributes are those of `RuleText`."""
+    """A rule, ready to be applied; the other attributes are those of `RuleText`.
+
+    Attributes:
+        measured_alone: Whether it holds a fact against the measurements alone, and not against other facts in question.
+    """
 
     text: RuleText
     doubts: tuple[re.Pattern[str], ...]
     when: Expression
     value: Expression | None
     why: Expression
-
-    @property
-    def measured_alone(self) -> bool:
-        """Whether the rule holds a fact against the measurements alone, and not against other facts in question."""
-        return all(n in _BOUND or n.startswith("ground.") for n in reads(self.text.when))
+    measured_alone: bool
 
     def part(self, name: str) -> str | None:
         """What the first `*` stands for in a fact's name, empty without one; None when the rule does not doubt it."""
@@ -169,6 +169,7 @@ def _compiled(path: Path, text: RuleText) -> Rule:
             parse(text.when),
             None if text.value is None else parse(text.value),
             parse_text(text.why),
+            all(n in _BOUND or n.startswith("ground.") for n in reads(text.when)),
         )
     except ValueError as error:
         raise ConfigError(

@@ -31,11 +31,14 @@ def calibrate(facts: Facts, measured: Facts | None = None) -> Facts:
         facts: What is known, measured or claimed.
         measured: The calibrated facts of evidence alone, which claims are held against; none where all is evidence.
     """
-    settled = settle(facts, None if measured is None else as_ground(measured))
-    for name, derive in zip(DERIVED, (_terrain, _function), strict=True):
-        if name not in settled:
-            settled.add([derive(settled)])
-    return settled
+    ground = None if measured is None else as_ground(measured)
+    settled = settle(facts, ground)
+    derived = [
+        derive(settled) for name, derive in zip(DERIVED, (_terrain, _function), strict=True) if name not in settled
+    ]
+    settled.add(derived)
+    # what follows from facts that contradict each other may contradict them
+    return settle(settled, ground) if derived else settled
 
 
 def as_ground(measured: Facts) -> Facts:
@@ -87,7 +90,7 @@ Source: Hammond 1964, "Analysis of properties in land form geography", Annals of
 
 def _relief(facts: Facts) -> tuple[str, str, float, str]:
     """Plain, hilly or mountainous, its source, confidence and reason: by the elevation model, else by brightness."""
-    if "elevation.relief_m" in facts and "slope.gentle_share" in facts:
+    if "elevation.relief_m" in facts:
         relief_m, gentle = facts.number("elevation.relief_m"), facts.number("slope.gentle_share")
         why = f"{relief_m:.0f} m of relief around, {gentle:.0%} of the tile gentle"
         kind = "plain" if gentle > 0.5 or relief_m < HILLS_M else "hilly" if relief_m < MOUNTAINS_M else "mountainous"
@@ -122,7 +125,7 @@ def _mapped_function(facts: Facts) -> Fact | None:
 
 
 def _function(facts: Facts) -> Fact:
-    order = facts.value("cover.order", [""]) or ["bare"]
+    order = facts.value("cover.order", list[str]()) or ["bare"]
     main = order[0]
     built = facts.number("cover.building.share")
     source = "land cover and place"
