@@ -179,6 +179,16 @@ def test_a_wrong_fact_does_not_take_a_right_one_with_it():
     assert settle(claimed)["settled.water.kind"].value == "lowered"
 
 
+def test_what_a_measurement_confirms_is_doubted_only_by_stronger_evidence():
+    measured = facts(0.6, target__length_m=80.0, target__longest_m=90.0, target__count=2)
+    claimed = Facts([*measured, Fact("target.longest_m", 30.0, 4, "vlm:m", 0.65)])
+    after = settle(claimed, measured)
+    assert after["target.longest_m"].confidence == DISPUTED
+    assert after["target.length_m"] == measured["target.length_m"]
+    # alone, nobody knows which of the two lengths is wrong
+    assert settle(claimed)["target.length_m"].confidence == DISPUTED
+
+
 def test_what_vanishes_leaves_its_reason():
     known = facts(0.6, target__count=2, target__cells=["centre"], cover__water__share=0.0, coast__sea_share=0.0)
     after = settle(known)

@@ -158,16 +158,19 @@ def _examine(base: RuleBase, rules: Sequence[tuple[Rule, str]], name: str, facts
         scope = _Scope(base, facts, ground, name, part)
         holds = rule.when(scope)
         checked |= rule.text.confirms and holds is not None and bool(scope.evidence)
-        if holds:
-            found.append(_verdict(base, rule, name, facts, scope))
+        if holds and (verdict := _verdict(base, rule, name, facts, scope)) is not None:
+            found.append(verdict)
     return Examination(max(found, key=lambda v: v.rank, default=None), checked)
 
 
-def _verdict(base: RuleBase, rule: Rule, name: str, facts: Facts, scope: _Scope) -> Verdict:
+def _verdict(base: RuleBase, rule: Rule, name: str, facts: Facts, scope: _Scope) -> Verdict | None:
     evidence = dict(scope.evidence)
     # a fact that is disputed itself is weak evidence
     against = min((f.confidence * base.weight(f) for f in evidence.values()), default=1.0)
-    why = f"{rule.text.says} {rule.why(scope)}; was {_text(facts[name].value)}"
+    if against < _confirmed(base, facts[name], scope):
+        return None
+    # without the doubted value: a model's own words must not come back to it, or into the record of its claims
+    why = f"{rule.text.says} {_sentence(rule.why(scope))}"
     lost = rule.text.then != "lower" and against >= strength(base, facts, facts[name])
     if not lost:
         return Verdict(name, "lowered", rule.text.name, against, why)
@@ -175,6 +178,12 @@ def _verdict(base: RuleBase, rule: Rule, name: str, facts: Facts, scope: _Scope)
         return Verdict(name, "replaced", rule.text.name, against, why, instead)
     gone = tuple(f.name for f in facts if any(matches(p, f.name) for p in rule.text.along) and f.name != name)
     return Verdict(name, "dropped", rule.text.name, against, why, along=gone)
+
+
+def _confirmed(base: RuleBase, fact: Fact, scope: _Scope) -> float:
+    """Strength of the measurement that says the same as a fact, 0 without one: only what is stronger can doubt it."""
+    same = scope.ground.get(fact.name) if scope.ground is not scope.facts else None
+    return same.confidence * base.weight(same) if same is not None and same.value == fact.value else 0.0
 
 
 def _instead(
@@ -189,6 +198,10 @@ def _instead(
     return replace(facts[name], value=value, step=5, source=source, confidence=against, why=rule.why(scope))
 
 
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def _text(value: FactValue) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
@@ -200,7 +213,7 @@ def _apply(facts: Facts, verdict: Verdict, base: RuleBase) -> None:
     old = facts[verdict.fact]
     source = f"rule: {verdict.rule}"
     sure = strength(base, facts, old) / base.weight(old)
-    record, why = SETTLED + verdict.fact, verdict.why
+    record, why = SETTLED + verdict.fact, f"{verdict.why} It was {_text(old.value)}."
     if record in facts:
         why = f"{why} Before that: {facts[record].why}"
     facts.add([Fact(record, verdict.outcome, 5, source, sure, None, why)])
