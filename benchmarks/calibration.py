@@ -293,7 +293,7 @@ def report(title: str, found: Tally) -> dict[str, object]:
 
 def corpora(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, dict[str, list[Case]]]]:
     names = [c.name for c in city_order(SEED)]
-    count = 6 if args.quick else 40
+    count = 6 if args.quick else 20
     chosen = names[:DEVELOPMENT_CITIES] if args.development else names[DEVELOPMENT_CITIES : DEVELOPMENT_CITIES + count]
     corpus = simulated(folder / "simulated", chosen, 512 if args.quick else 1024)
     yield f"simulated, {len(chosen)} cities", cases(corpus, ("places",), with_truth=True)
@@ -301,7 +301,7 @@ def corpora(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, dict[
         return
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     data = args.data or Path(os.environ.get("KNOWLIP_DATA", beside))
-    if (scenes := real(folder / "real", data, 6 if args.quick else 74)) is None:
+    if (scenes := real(folder / "real", data, 6 if args.quick else 40)) is None:
         print(f"{data}: holds no s1_scenes; the real scenes are left out")
         return
     yield "real, Sentinel-1", cases(scenes, ("places", "coast", "airports", "climate"), with_truth=False)
