@@ -12,6 +12,7 @@ from knowlip.hcot.rules.expressions import FUNCTIONS, parse, parse_text, reads
 from knowlip.hcot.rules.rule import read_rules, rule_base
 from knowlip.hcot.rules.settle import DISPUTED, SETTLED, RuleBase, examine, settle
 from knowlip.hcot.steps.calibration import as_ground, calibrate
+from knowlip.hcot.steps.society import AIRPORT_REACH_KM
 from knowlip.hcot.view import Facts
 
 RULES = {r.text.name: r for r in rule_base().rules}
@@ -158,6 +159,22 @@ def test_a_bad_rule_file_is_one_line_that_names_it(tmp_path, content, reason):
         read_rules([path])
     assert "mine.yaml" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_rule_names_the_table_that_it_lacks(tmp_path):
+    path = tmp_path / "mine.yaml"
+    rule = (
+        "{name: a, says: b, doubts: c, when: \"this > table('t', 'x')\", then: drop, why: d, example: {}, counter: {}}"
+    )
+    path.write_text(f"rules: [{rule}]")
+    with pytest.raises(ConfigError, match="no table 't'"):
+        read_rules([path])
+    path.write_text(f"tables: {{t: {{x: 2}}}}\nrules: [{rule}]")
+    assert settle(facts(c=3.0), base=read_rules([path]))["settled.c"].value == "dropped"
+
+
+def test_airports_reach_as_far_as_in_step_two():
+    assert f"airport.km > {AIRPORT_REACH_KM}" in RULES["airport out of reach"].text.when
 
 
 def test_the_weaker_side_loses_and_what_cannot_be_decided_is_marked():

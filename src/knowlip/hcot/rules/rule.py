@@ -101,6 +101,7 @@ class Rule:
         return None
 
 
+_TABLES = re.compile(r"\btable\('([^']+)'")
 _BOUND = ("this", "measured", "which")
 
 
@@ -138,7 +139,8 @@ def read_rules(paths: Sequence[Path]) -> RuleBase:
     """Rules from YAML files.
 
     Raises:
-        ConfigError: A file cannot be read, a key is unknown or missing, an expression is none, or a name is taken.
+        ConfigError: A file cannot be read, a key is unknown or missing, an expression is none, a name is taken, or a
+            table is missing.
     """
     rules: dict[str, Rule] = {}
     tables: dict[str, dict[str, float]] = {}
@@ -158,6 +160,10 @@ def read_rules(paths: Sequence[Path]) -> RuleBase:
             if text.name in rules:
                 raise ConfigError(f"{path}, {text.name}", "there is a rule of this name", "Give it another name")
             rules[text.name] = _compiled(path, text)
+    for rule in rules.values():
+        texts = (rule.text.when, rule.text.value or "", rule.text.why)
+        if missing := {t for text in texts for t in _TABLES.findall(text)} - set(tables):
+            raise ConfigError(f"rule {rule.text.name}", f"there is no table '{min(missing)}'", "Add it under tables:")
     return RuleBase(tuple(rules.values()), tables, tuple(sources))
 
 
