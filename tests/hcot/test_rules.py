@@ -206,6 +206,14 @@ def test_what_a_measurement_confirms_is_doubted_only_by_stronger_evidence():
     assert settle(claimed)["target.length_m"].confidence == DISPUTED
 
 
+def test_a_disputed_count_does_not_take_a_measured_arrangement_away():
+    measured = facts(0.6, target__count=3, target__arrangement="in a line")
+    claimed = Facts([*measured, Fact("target.count", 1, 4, "vlm:m", 0.65)])
+    after = settle(claimed, measured)
+    assert after["target.count"].confidence == DISPUTED
+    assert after["target.arrangement"] == measured["target.arrangement"]
+
+
 def test_what_vanishes_leaves_its_reason():
     known = facts(0.6, target__count=2, target__cells=["centre"], cover__water__share=0.0, coast__sea_share=0.0)
     after = settle(known)
