@@ -170,6 +170,19 @@ def annotate(
     return Annotation(**counts, answers=made.get("answers", {}), spent=_spent(client))
 
 
+def views(corpus: Corpus, sources: Sequence[str] = SOURCES, maps: Sequence[Source] = ()) -> Iterator[TileView]:
+    """The tiles of a corpus as the chain sees them, scene by scene; nothing is written.
+
+    Args:
+        sources, maps: As of `annotate`.
+    """
+    asked = [*(BUILT_IN[s] for s in SOURCES if s in sources), *maps]
+    scenes = sorted(corpus.scenes.index)
+    known, later = _known_at_once(corpus, scenes, asked), tuple(s for s in asked if not s.at_once)
+    for scene in scenes:
+        yield from _views(SceneTask(corpus.folder.root, corpus.info["fingerprint"], scene, known[scene], later))
+
+
 def _by_model(
     tasks: list[SceneTask], client: ChatClient, hybrid: bool, total: int, progress: Callable[[int, int, str], None]
 ) -> None:
