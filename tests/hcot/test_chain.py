@@ -6,9 +6,10 @@ import pytest
 from knowlip.core.statements import DIMENSIONS, LANDCOVER, NINE_GRID, Fact
 from knowlip.corpus.store import TilePixels
 from knowlip.hcot import cover, targets
-from knowlip.hcot.sentences import number_word, place_words, statements
+from knowlip.hcot.sentences import statements
 from knowlip.hcot.steps.sar import cells_of
 from knowlip.hcot.view import Facts
+from knowlip.hcot.words import number_word, place_words
 
 LEVEL = cover.SceneLevel(np.zeros(2), -2.0, np.full(5, 0.2))
 

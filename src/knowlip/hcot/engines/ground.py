@@ -8,9 +8,9 @@ from collections.abc import Callable
 from knowlip.core.statements import Fact, FactValue
 from knowlip.hcot.engines.description import Outcome
 from knowlip.hcot.engines.questions import Question
-from knowlip.hcot.sentences import boundary_word, density_word, layout_word
 from knowlip.hcot.steps.society import AIRPORT_REACH_KM
 from knowlip.hcot.view import Facts, TileView
+from knowlip.hcot.words import boundary_word, density_word, layout_word
 
 MODEL_CONFIDENCE = 0.65
 """Of a claim that nothing speaks against: over the evidence engine's weak measures, under its strong ones."""
