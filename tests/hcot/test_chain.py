@@ -118,7 +118,7 @@ def test_cells_name_the_ninth_that_is_filled(k):
 
 
 def test_place_words_name_sides_before_lists():
-    assert place_words(["upper left", "middle left", "lower left"]) == "the left side"
+    assert place_words(["upper left", "middle left", "lower left"]) == "the left part"
     assert place_words(["upper left", "upper centre", "upper right"]) == "the upper part"
     assert place_words(list(NINE_GRID)) == "the whole frame"
     assert place_words(["centre"]) == "the centre"

@@ -207,7 +207,7 @@ def phrasebook(name: str) -> Mapping[str, Any]:
     def parsed(node: Any) -> Any:
         if isinstance(node, dict):
             return {k: parsed(v) for k, v in node.items()}
-        return tuple(parse(line) for line in node)
+        return tuple(parsed(v) for v in node) if isinstance(node, list) else parse(node)
 
     return parsed(yaml.safe_load(text))
 

@@ -203,7 +203,7 @@ def _roads(f: Facts) -> Told:
         "some",
         {
             "presence": _value("number", presence, "road.lines"),
-            "noun": _value("class", "trace" if lines == 1 else "traces", "road.lines"),
+            "noun": _value("class", "trace" if lines == 1 else "traces", "road.lines", plural=lines > 1),
             **_cells(f, "road"),
         },
         plural=lines > 1,

@@ -27,8 +27,8 @@ _SIDES = {
     "right two thirds": {"upper right", "middle right", "lower right", "upper centre", "centre", "lower centre"},
     "upper part": {"upper left", "upper centre", "upper right"},
     "lower part": {"lower left", "lower centre", "lower right"},
-    "left side": {"upper left", "middle left", "lower left"},
-    "right side": {"upper right", "middle right", "lower right"},
+    "left part": {"upper left", "middle left", "lower left"},
+    "right part": {"upper right", "middle right", "lower right"},
 }
 
 
