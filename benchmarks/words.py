@@ -10,19 +10,14 @@ taken over the tiles' texts one after the other. `--published` names the referen
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
-import sys
-import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from knowlip.core.statements import Fact
 from knowlip.corpus.store import open_corpus
-from knowlip.hcot.phrasing import HEDGES
 from knowlip.hcot.view import Facts
 
 THRESHOLD = 0.72

@@ -3,8 +3,8 @@
 The published answers know four classes of ground: building, road, vegetation, water. Woodland and farmland are both
 vegetation there; bare ground, for which they have no word, stays `bare`.
 
-Source: the question kinds of SAR-KnowLIP's visual question answering (arXiv 2509.23927). Its text does not say what the
-coordinates of a target count; here they are percent of the image's width and height from its upper left corner, `[x, y]`.
+Source: the question kinds of SAR-KnowLIP's visual question answering (arXiv 2509.23927). What a target's coordinates
+count is not said there; here they are percent of the image's width and height from its upper left corner, `[x, y]`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from knowlip.core.statements import LANDCOVER, NINE_GRID
+from knowlip.core.statements import LANDCOVER, LANDFORM, NINE_GRID, PRESENT_SHARE
 from knowlip.hcot.view import Facts
-
-PRESENT_SHARE = 0.03
-"""A class is present from this share of the tile on."""
 
 KINDS = (
     "count",
@@ -32,16 +29,6 @@ KINDS = (
 COUNT = "How many targets are in this image?"
 MAIN_LANDFORM = "What is the most dominant class in the image?"
 ALL_LANDFORMS = "What classes are present in the image?"
-
-LANDFORM = {
-    "water": "water",
-    "woodland": "vegetation",
-    "farmland": "vegetation",
-    "building": "building",
-    "road": "road",
-    "bare": "bare",
-}
-"""What each land-cover class is called in answers."""
 
 REGIONS = dict(
     zip(
@@ -141,7 +128,8 @@ def _about_targets(f: Facts) -> Iterator[_Asked]:
     positions, types = f.value("target.positions", [0.0]), f.value("target.types", [""])
     if cls and len(positions) == 2 * len(types):
         for x, y, kind in zip(positions[0::2], positions[1::2], types, strict=True):
-            yield "target recognition", recognition(cls, x, y), kind, ("target.positions", "target.types")
+            if kind:
+                yield "target recognition", recognition(cls, x, y), kind, ("target.positions", "target.types")
     cells = [c for c in f.value("target.cells", [""]) if c]
     if cls and cells:
         yield "target positioning", positioning(cls), grids(cells), ("target.cells", "target.class")

@@ -55,11 +55,8 @@ def _first(
 
 def _values(facts: Facts) -> dict[str, Value]:
     """Slots of all contents and of the place."""
-    found = {
-        f"place.{name}": Value("class", word, (fact,))
-        for name, fact in _PLACE.items()
-        if (word := facts.value(fact, ""))
-    }
+    known = {name: (fact, word) for name, fact in _PLACE.items() if (word := facts.value(fact, ""))}
+    found = {f"place.{name}": Value("class", word, (fact,)) for name, (fact, word) in known.items()}
     if (km := facts.number("place.city_km", -1)) >= _NEAREST_KM:
         found["place.km"] = Value("number", f"{km:.0f}", ("place.city_km",), round(km) != 1)
     if "elevation.mean_m" in facts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from knowlip.core.statements import Fact
+from knowlip.core.statements import NINE_GRID, Fact
 from knowlip.hcot.view import Facts, TileView
 
 
@@ -28,14 +28,10 @@ def _water_against_coast(facts: Facts) -> list[Fact]:
         Fact("cover.water.share", round(sea, 3), 5, facts["coast.sea_share"].source, 0.9, None, why),
         Fact("cover.order", ["water"], 5, facts["coast.sea_share"].source, 0.9, None, why),
         Fact("water.kind", "sea", 5, facts["coast.sea_share"].source, 0.9, None, why),
-        Fact(
-            "cover.water.cells",
-            ["upper left", "upper right", "centre", "lower left", "lower right"],
-            5,
-            facts["coast.sea_share"].source,
-            0.9,
-            None,
-            why,
+        Fact("cover.water.cells", list(NINE_GRID), 5, facts["coast.sea_share"].source, 0.9, None, why),
+        *(
+            Fact(f"cover.{n}", ["water"] * len(NINE_GRID), 5, facts["coast.sea_share"].source, 0.9, None, why)
+            for n in ("cell_main", "cell_landform")
         ),
         *(
             Fact(f"cover.{n}.share", 0.0, 5, facts["coast.sea_share"].source, 0.8, None, why)
