@@ -148,6 +148,8 @@ def _distribution(f: Facts) -> Told:
         return _not_known("cover.order")
     main = order[0]
     share, where = f"cover.{main}.share", _cells(f, main)
+    if share not in f:
+        return _not_known(share)
     values = {
         "main": _cover(main),
         "share": _value("number", percent(f.number(share)), share),
@@ -240,23 +242,25 @@ def _targets(content: Callable[[Facts, int, str], Told]) -> Callable[[Facts], To
     return of
 
 
-def _noun(n: int, cls: str) -> Value:
-    return _value("class", target_noun(cls, n), "target.class", plural=n > 1)
+def _noun(f: Facts, n: int, cls: str) -> dict[str, Value]:
+    """What the targets are called, as the slot `noun`, if their class is known."""
+    word = _value("class", target_noun(cls, n), "target.class", plural=n > 1)
+    return {"noun": word} if "target.class" in f else {}
 
 
 @_targets
 def _count(f: Facts, n: int, cls: str) -> Told:
     if "target.class" not in f:
         return _not_known("target.class")
-    return Content("any", {"count": _value("number", number_word(n), "target.count"), "noun": _noun(n, cls)}, (), n > 1)
+    return Content("any", {"count": _value("number", number_word(n), "target.count"), **_noun(f, n, cls)}, (), n > 1)
 
 
 @_targets
 def _location(f: Facts, n: int, cls: str) -> Told:
-    if "target.cells" not in f or "target.class" not in f:
+    if "target.cells" not in f:
         return _not_known("target.cells")
     where = _place(f.value("target.cells", [""]), "target.cells")
-    return Content("any", {"noun": _noun(n, cls), "where": where}, (), n > 1)
+    return Content("any", {**_noun(f, n, cls), "where": where}, (), n > 1)
 
 
 @_targets
@@ -295,7 +299,7 @@ def _arrangement(f: Facts, n: int, cls: str) -> Told:
     how = f.value("target.arrangement", "")
     if not how:
         return _not_known("target.arrangement")
-    return Content("any", {"noun": _noun(n, cls), "how": _value("relation", how, "target.arrangement")}, (), True)
+    return Content("any", {**_noun(f, n, cls), "how": _value("relation", how, "target.arrangement")}, (), True)
 
 
 @_targets
