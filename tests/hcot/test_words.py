@@ -201,7 +201,7 @@ def test_phrases_fill_as_they_are_written(source, key_values, text):
     assert say([parse(source)], "k", values, {"f": 0.9}).text == text
 
 
-@pytest.mark.parametrize("source", ["[a|b", "a|b", "a]", "<a>", "<a~b~c>", "<a~b", "x > y"])
+@pytest.mark.parametrize("source", ["[a {x}|b]", "[a|b", "a|b", "a]", "<a>", "<a~b~c>", "<a~b", "x > y"])
 def test_phrase_with_a_stray_bracket_is_refused(source):
     with pytest.raises(ValueError, match="phrase"):
         parse(source)

@@ -128,14 +128,16 @@ def parse(source: str) -> Phrase:
     """Read a phrase.
 
     Raises:
-        ValueError: A bracket is not closed, or closes nothing.
+        ValueError: A bracket is not closed, or closes nothing; ways to say the same name different slots.
     """
     tokens = list(_tokens(source))
     parts, rest = _parts(tokens, 0, "", source)
     if rest != len(tokens):
         raise ValueError(f"phrase '{source}' closes what it did not open")
     inside = list(_walk(parts))
-    slots = {p.name for p in inside if isinstance(p, Fill)} | {p.subject for p in inside if isinstance(p, Agree)}
+    if any(len({_filled(way) for way in p.ways}) > 1 for p in inside if isinstance(p, Either)):
+        raise ValueError(f"phrase '{source}' names a slot in one way and not in another; write two phrases")
+    slots = _filled(parts) | {p.subject for p in inside if isinstance(p, Agree)}
     return Phrase(source, parts, frozenset(slots - {""}), any(isinstance(p, Hedge) for p in inside))
 
 
@@ -199,6 +201,10 @@ def _walk(parts: Parts) -> Iterator[Part]:
             yield from _walk(way)
 
 
+def _filled(parts: Parts) -> frozenset[str]:
+    return frozenset(p.name for p in _walk(parts) if isinstance(p, Fill))
+
+
 @cache
 def phrasebook(name: str) -> Mapping[str, Any]:
     """A file of `knowlip/hcot/phrases`, its lines parsed; not to be changed."""
@@ -229,12 +235,11 @@ def say(
         plural: Whether the phrases' own subject is more than one.
         rests_on: Facts that every one of the phrases says, whatever its slots.
     """
-    trust = {n: min((confidence[f] for f in v.facts), default=1.0) for n, v in values.items()}
     base = min((confidence[f] for f in rests_on), default=1.0)
     able = []
     for phrase in phrases:
-        if phrase.slots <= trust.keys():
-            sure = min((trust[n] for n in phrase.slots), default=1.0)
+        if phrase.slots <= values.keys():
+            sure = min((confidence[f] for n in phrase.slots for f in values[n].facts), default=1.0)
             if phrase.hedges or min(sure, base) >= HEDGE_BELOW:
                 able.append((phrase, min(sure, base)))
     if not able:
