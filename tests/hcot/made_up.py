@@ -40,7 +40,7 @@ def made_up(seed: int, complete: bool = False, weak: float = 0.3) -> Facts:
         "place.city": r.choice(["Valparaíso", "Anjō"]),
         "place.city_km": r.uniform(0, 30),
         "society.settlement": r.choice(["village", "town", "city", "metropolis"]),
-        "society.town": "Elsewhere",
+        "society.town": r.choice(["Elsewhere", "Anjō"]),
         "climate.zone": "Csb",
         "elevation.mean_m": r.uniform(-10, 3000),
         "elevation.relief_m": r.uniform(0, 900),

@@ -17,8 +17,6 @@ _PLACE = {
     "city": "place.city",
     "country": "place.country",
     "region": "place.admin1",
-    "settlement": "society.settlement",
-    "town": "society.town",
     "climate": "climate.zone",
 }
 _NEAREST_KM = 0.5
@@ -57,6 +55,14 @@ def _values(facts: Facts) -> dict[str, Value]:
     """Slots of all contents and of the place."""
     known = {name: (fact, word) for name, fact in _PLACE.items() if (word := facts.value(fact, ""))}
     found = {f"place.{name}": Value("class", word, (fact,)) for name, (fact, word) in known.items()}
+    town, size = facts.value("society.town", ""), facts.value("society.settlement", "")
+    if town and size:
+        kind = Value("class", size, ("society.settlement",))
+        # the largest town around may be the nearest city itself
+        if town == facts.value("place.city", ""):
+            found["place.city_kind"] = kind
+        else:
+            found |= {"place.town": Value("class", town, ("society.town",)), "place.town_kind": kind}
     if (km := facts.number("place.city_km", -1)) >= _NEAREST_KM:
         found["place.km"] = Value("number", f"{km:.0f}", ("place.city_km",), round(km) != 1)
     if "elevation.mean_m" in facts:

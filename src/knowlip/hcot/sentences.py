@@ -216,7 +216,8 @@ def _water(f: Facts) -> Told:
     if "cover.water.share" not in f:
         return _not_known("cover.water.share")
     share, kind = f.number("cover.water.share"), f.value("water.kind", "")
-    if share < NO_WATER_SHARE:
+    # no more than a trace, of which no cell is water
+    if share < NO_WATER_SHARE or (not kind and share < SMALL_WATER_SHARE):
         return Content("none", {"presence": _value("number", "no", "cover.water.share")})
     if not kind:
         return _not_known("water.kind")
