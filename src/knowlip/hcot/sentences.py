@@ -223,7 +223,7 @@ def _water(f: Facts) -> Told:
         return _not_known("water.kind")
     values = {"kind": _value("class", kind, "water.kind")}
     if share < SMALL_WATER_SHARE:
-        return Content("small", values, ("cover.water.share",))
+        return Content("edge" if kind == "sea" else "small", values, ("cover.water.share",))
     where = _cells(f, "water")
     if not where:
         return _not_known("cover.water.cells")
