@@ -130,12 +130,8 @@ def annotate(
     """
     if engine not in ENGINES:
         raise ConfigError(f"--engine {engine}", "no such engine", f"Choose one of {', '.join(ENGINES)}")
-    if unknown := set(sources) - set(SOURCES):
-        raise ConfigError(
-            f"--sources {','.join(sorted(unknown))}", "no such source", f"Choose from {', '.join(SOURCES)}"
-        )
     folder = corpus.folder
-    asked = [*(BUILT_IN[s] for s in SOURCES if s in sources), *maps]
+    asked = [*built_in(sources), *maps]
     settings: dict[str, Any] = {
         "engine": engine,
         "sources": provenance(asked),
@@ -206,6 +202,19 @@ def _spent(client: ChatClient | None) -> dict[str, float]:
         return {}
     usage: Usage = client.usage
     return {**vars(usage), "cost": round(usage.cost(client.config), 6)}
+
+
+def built_in(names: Sequence[str]) -> list[Source]:
+    """The built-in sources of these names, in the order in which they are asked.
+
+    Raises:
+        ConfigError: There is none of a name.
+    """
+    if unknown := set(names) - set(SOURCES):
+        raise ConfigError(
+            f"--sources {','.join(sorted(unknown))}", "no such source", f"Choose from {', '.join(SOURCES)}"
+        )
+    return [BUILT_IN[s] for s in SOURCES if s in names]
 
 
 def _begin(folder: Folder, settings: dict[str, Any]) -> None:
