@@ -223,5 +223,5 @@ def test_same_words_with_one_worker_and_two(described, tmp_path):
     del info["annotation"]
     (again / "corpus.json").write_text(json.dumps(info))
     annotate(open_corpus(str(again)), sources=("places", "airports"), workers=2)
-    for name in ("facts.parquet", "statements/round=00/statements.parquet"):
+    for name in ("facts.parquet", "captions.parquet", "questions.parquet", "statements/round=00/statements.parquet"):
         assert (again / name).read_bytes() == described.folder.read_bytes(name)
