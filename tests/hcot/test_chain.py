@@ -6,9 +6,10 @@ import pytest
 from knowlip.core.statements import DIMENSIONS, LANDCOVER, NINE_GRID, Fact
 from knowlip.corpus.store import TilePixels
 from knowlip.hcot import cover, targets
-from knowlip.hcot.sentences import number_word, place_words, statements
+from knowlip.hcot.sentences import statements
 from knowlip.hcot.steps.sar import cells_of
 from knowlip.hcot.view import Facts
+from knowlip.hcot.words import number_word, place_words
 
 LEVEL = cover.SceneLevel(np.zeros(2), -2.0, np.full(5, 0.2))
 
@@ -117,7 +118,7 @@ def test_cells_name_the_ninth_that_is_filled(k):
 
 
 def test_place_words_name_sides_before_lists():
-    assert place_words(["upper left", "middle left", "lower left"]) == "the left side"
+    assert place_words(["upper left", "middle left", "lower left"]) == "the left part"
     assert place_words(["upper left", "upper centre", "upper right"]) == "the upper part"
     assert place_words(list(NINE_GRID)) == "the whole frame"
     assert place_words(["centre"]) == "the centre"
@@ -222,5 +223,5 @@ def test_same_words_with_one_worker_and_two(described, tmp_path):
     del info["annotation"]
     (again / "corpus.json").write_text(json.dumps(info))
     annotate(open_corpus(str(again)), sources=("places", "airports"), workers=2)
-    for name in ("facts.parquet", "statements/round=00/statements.parquet"):
+    for name in ("facts.parquet", "captions.parquet", "questions.parquet", "statements/round=00/statements.parquet"):
         assert (again / name).read_bytes() == described.folder.read_bytes(name)

@@ -21,7 +21,11 @@ from knowlip.hcot.engines.config import VlmConfig
 
 pytest.importorskip("openai", reason="needs the extra vlm")
 
-TABLES = ("facts.parquet", "claims.parquet", "statements/round=00/statements.parquet", "corpus.json")
+TABLES = (
+    *(f"{name}.parquet" for name in ("facts", "claims", "captions", "questions")),
+    "statements/round=00/statements.parquet",
+    "corpus.json",
+)
 
 
 def model_at(stub, tmp_path, cache="cache", replay=False, **settings):

@@ -125,6 +125,7 @@ def _image(path: Path, window: str, asked: list[str], maps: list[Source], said: 
     shares = ", ".join(f"{name} {share:.0%}" for name, share in found["cover"].items() if share is not None)
     lines = [f"{found['scene']}, window {','.join(map(str, found['window']))}: {shares}"]
     lines += [f"{s['dimension']:13} {s['text']}" for s in found["statements"]]
+    lines += [found["description"]["text"]] if found["description"] else []
     show(found, as_json, "\n".join(lines))
 
 

@@ -24,12 +24,14 @@ from knowlip.core.statements import Statement
 from knowlip.corpus.stac import geoproperties
 from knowlip.corpus.store import ORIGINAL, STATEMENT_SCHEMA, Corpus, open_corpus
 from knowlip.hcot import cover
+from knowlip.hcot.answers import QUESTION_SCHEMA
 from knowlip.hcot.engines import evidence, vlm
 from knowlip.hcot.engines.cache import AnswerCache
 from knowlip.hcot.engines.client import ChatClient, Usage
 from knowlip.hcot.engines.config import VlmConfig
 from knowlip.hcot.engines.description import CLAIM_SCHEMA, Description
-from knowlip.hcot.view import Surroundings, TileView
+from knowlip.hcot.surface import CAPTION_SCHEMA, caption_rows, question_rows
+from knowlip.hcot.view import Facts, Surroundings, TileView
 from knowlip.knowledge import BUILT_IN
 from knowlip.knowledge.source import Answer, Footprint, Source, ask_all, joined, provenance
 
@@ -111,7 +113,7 @@ def annotate(
     progress: Callable[[int, int, str], None] = lambda done, total, name: None,
     model: Model | None = None,
 ) -> Annotation:
-    """Write `facts.parquet` and round 0 of the statements; with a model, also `claims.parquet`.
+    """Write facts, round 0 of the statements, captions and questions; with a model, also `claims.parquet`.
 
     Args:
         engine: One of `ENGINES`.
@@ -160,6 +162,8 @@ def annotate(
     facts = pa.concat_tables([folder.read_table(_part(s, "facts")) for s in scenes])
     said = pa.concat_tables([folder.read_table(_part(s, "statements")) for s in scenes])
     folder.write_table("statements/round=00/statements.parquet", said)
+    for kind in ("captions", "questions"):
+        folder.write_table(f"{kind}.parquet", pa.concat_tables([folder.read_table(_part(s, kind)) for s in scenes]))
     folder.write_table("facts.parquet", facts)
     counts = {"tiles": len(corpus.tiles), "facts": facts.num_rows, "statements": said.num_rows}
     made: dict[str, Any] = {"settings": settings, "counts": counts}
@@ -326,6 +330,11 @@ def _write_scene(task: SceneTask, tiles: Sequence[tuple[str, Description]], mode
         tokens = {n: sum(getattr(d, n) for _, d in tiles) for n in ("prompt_tokens", "completion_tokens")}
         folder.write_json(f".annotate/{task.scene_id}.tokens.json", tokens)
     folder.write_table(_part(task.scene_id, "statements"), pa.Table.from_pylist(said, schema=STATEMENT_SCHEMA))
+    known = [(tile_id, Facts(described.facts)) for tile_id, described in tiles]
+    captions = [row for tile_id, facts in known for row in caption_rows(tile_id, facts)]
+    folder.write_table(_part(task.scene_id, "captions"), pa.Table.from_pylist(captions, schema=CAPTION_SCHEMA))
+    questions = [row for tile_id, facts in known for row in question_rows(tile_id, facts)]
+    folder.write_table(_part(task.scene_id, "questions"), pa.Table.from_pylist(questions, schema=QUESTION_SCHEMA))
     facts = [f.row(tile_id) for tile_id, described in tiles for f in described.facts]
     folder.write_table(_part(task.scene_id, "facts"), pa.Table.from_pylist(facts, schema=FACT_SCHEMA))
 

@@ -30,7 +30,8 @@ from knowlip.corpus.store import BRIGHT_PERCENTILES, TilePixels
 from knowlip.hcot import cover
 from knowlip.hcot.engines import evidence
 from knowlip.hcot.engines.description import Description
-from knowlip.hcot.view import Surroundings, TileView
+from knowlip.hcot.surface import surface
+from knowlip.hcot.view import Facts, Surroundings, TileView
 from knowlip.knowledge.source import Answer, Footprint, Source, ask_all
 from knowlip.scenes.geotiff import read_window, valid_mask
 from knowlip.scenes.prepare import forget, prepared
@@ -105,8 +106,7 @@ class ImageDescription:
                 }
                 for t in self.view.detections
             ],
-            "facts": [f.row(self.view.tile_id) | {"value": f.value} for f in self.description.facts],
-            "statements": [s.row(self.view.tile_id) for s in self.description.statements],
+            **surface(self.view.tile_id, Facts(self.description.facts)),
         }
 
 

@@ -11,13 +11,12 @@ from typing import TypeVar
 
 from knowlip.core.errors import KnowlipError
 from knowlip.hcot.engines.client import ChatClient
-from knowlip.hcot.engines.description import Claim, Description
+from knowlip.hcot.engines.description import Claim, Description, described
 from knowlip.hcot.engines.dialogue import converse, template_sources
 from knowlip.hcot.engines.ground import as_fact
 from knowlip.hcot.engines.picture import picture
 from knowlip.hcot.engines.questions import LAST_STEP, QUESTIONS, Question, answer_model, weak_questions
 from knowlip.hcot.rules.settle import SETTLED
-from knowlip.hcot.sentences import statements
 from knowlip.hcot.steps import calibration, run_chain
 from knowlip.hcot.view import Facts, TileView
 
@@ -47,19 +46,13 @@ async def describe(view: TileView, client: ChatClient, only_weak: bool) -> Descr
     """
     config = client.config
     measured, png = await asyncio.to_thread(lambda: (run_chain(view), picture(view.pixels, config.picture_px)))
-    said = statements(view.tile_id, measured)
-    questions = weak_questions(said, config.weak_below) if only_weak else QUESTIONS
+    sure = described(view.tile_id, measured)
+    questions = weak_questions(sure.statements, config.weak_below) if only_weak else QUESTIONS
     if not questions:
-        return Description(tuple(measured), tuple(said))
+        return sure
     talk = await converse(client, view, measured, png, questions)
     facts, claims = await asyncio.to_thread(calibrated, measured, talk.claims, config.model)
-    return Description(
-        tuple(facts),
-        tuple(statements(view.tile_id, facts)),
-        tuple(claims),
-        talk.prompt_tokens,
-        talk.completion_tokens,
-    )
+    return described(view.tile_id, facts, tuple(claims), talk.prompt_tokens, talk.completion_tokens)
 
 
 def calibrated(measured: Facts, claims: Sequence[Claim], model: str) -> tuple[Facts, list[Claim]]:

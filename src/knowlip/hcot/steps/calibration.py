@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from knowlip.core.statements import Fact
 from knowlip.hcot.rules.settle import settle
-from knowlip.hcot.sentences import boundary_word, density_word, layout_word
 from knowlip.hcot.view import Facts, TileView
+from knowlip.hcot.words import boundary_word, density_word, layout_word
 
 DERIVED = ("terrain.kind", "function.main")
 """What follows from calibrated facts, unless it was claimed and stands."""

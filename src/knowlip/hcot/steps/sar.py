@@ -6,12 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from knowlip.core.statements import LANDCOVER, NINE_GRID, Fact
+from knowlip.core.statements import LANDCOVER, LANDFORM, NINE_GRID, PRESENT_SHARE, Fact
 from knowlip.hcot.cover import CELL_PX, CLASSES, CODE, CoverMap
 from knowlip.hcot.view import Facts, TileView
-
-PRESENT_SHARE = 0.03
-"""A class is present from this share of the tile on."""
 
 _SOURCE = "backscatter and texture"
 
@@ -55,6 +52,8 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
             "dominant class of each cell of the nine-grid",
         )
     )
+    why = "dominant class of each cell of the nine-grid, woodland and farmland taken together"
+    found.append(Fact("cover.cell_landform", cell_landform(m), 3, _SOURCE, sure, None, why))
     found += _pattern(m, shares)
     if (gsd_m := view.properties.gsd_x_m) is not None:
         # what a water body is called depends on its size
@@ -96,8 +95,20 @@ def cells_of(mask: NDArray[np.bool_] | NDArray[np.float32]) -> list[str]:
 
 def cell_main(m: CoverMap) -> list[str]:
     """The class of the largest expected share in each cell of the nine-grid, `unknown` without data."""
-    filled = np.stack([_nine(p) for p in m.probability])
-    names = list(LANDCOVER.values())
+    return _largest({name: _nine(p) for name, p in zip(CLASSES, m.probability, strict=True)})
+
+
+def cell_landform(m: CoverMap) -> list[str]:
+    """As `cell_main`, in the classes of `LANDFORM`."""
+    total: dict[str, NDArray[np.float64]] = {}
+    for name, p in zip(CLASSES, m.probability, strict=True):
+        total[LANDFORM[name]] = total.get(LANDFORM[name], 0.0) + _nine(p)
+    return _largest(total)
+
+
+def _largest(shares: dict[str, NDArray[np.float64]]) -> list[str]:
+    """The name of the largest share in each cell, from `(9,)` shares by name."""
+    names, filled = list(shares), np.stack(list(shares.values()))
     return [
         names[int(k)] if top > 0 else "unknown"
         for k, top in zip(filled.argmax(axis=0), filled.max(axis=0), strict=True)
