@@ -180,10 +180,10 @@ def _write_tables(parts: Sequence[Part], folder: Folder, spec: SplitSpec, name: 
     rows = {n: _write_table(parts, folder, f"{n}.parquet") for n in ("scenes", "objects", "rejected")}
     if _annotated(parts[0][0]):
         _write_table(parts, folder, "facts.parquet")
-        # only a model makes claims, and corpora described by earlier versions have neither captions nor questions
-        for name in ("captions.parquet", "questions.parquet", "claims.parquet"):
-            if any(c.folder.exists(name) for c, _ in parts):
-                _write_table(parts, folder, name)
+        # only a model makes claims, only a person marks, and earlier versions wrote neither captions nor questions
+        for table_name in ("captions.parquet", "questions.parquet", "claims.parquet", "marks.parquet"):
+            if any(c.folder.exists(table_name) for c, _ in parts):
+                _write_table(parts, folder, table_name)
     return {"tiles": len(splits), **rows} | split_counts(splits)
 
 

@@ -11,11 +11,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from pydantic import BaseModel, ValidationError
 
+from knowlip.corpus.picture import data_url
 from knowlip.hcot.engines.cache import Reply
 from knowlip.hcot.engines.client import ChatClient, UnansweredError
 from knowlip.hcot.engines.description import Claim
 from knowlip.hcot.engines.ground import judge
-from knowlip.hcot.engines.picture import data_url
 from knowlip.hcot.engines.questions import LAST_STEP, Question, answer_model, answer_schema
 from knowlip.hcot.view import Facts, TileView
 
