@@ -89,7 +89,7 @@ def drive(html, script, tmp_path):
     path.write_text(driven)
     args = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
     dumped = subprocess.run(
-        [CHROMIUM, *args, "--virtual-time-budget=5000", "--dump-dom", path.as_uri()],
+        [CHROMIUM, *args, "--virtual-time-budget=60000", "--dump-dom", path.as_uri()],
         capture_output=True,
         text=True,
         timeout=120,
