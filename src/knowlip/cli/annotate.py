@@ -87,7 +87,7 @@ def annotate(
 
     given = Path(corpus)
     asked = [s.strip() for s in sources.split(",") if s.strip()]
-    if given.is_file() or (given.is_dir() and reader_of(given) is not None):
+    if given.exists() and ((given.is_file() and given.suffix) or reader_of(given) is not None):
         from knowlip.core.errors import ConfigError
 
         if engine != "evidence":
