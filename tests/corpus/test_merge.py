@@ -66,7 +66,7 @@ def test_the_order_of_corpora_does_not_matter(tmp_path, two):
     assert files_of(tmp_path / "x") == files_of(tmp_path / "y")
 
 
-def test_facts_and_statements_come_along(tmp_path, two):
+def test_all_that_annotation_wrote_comes_along(tmp_path, two):
     annotate(two[0], sources=())
     with pytest.raises(CorpusError, match="is not annotated"):
         merge([open_corpus(two[0].folder.root), two[1]], str(tmp_path / "out"))
@@ -74,9 +74,8 @@ def test_facts_and_statements_come_along(tmp_path, two):
     annotate(two[1], sources=())
     corpora = [open_corpus(c.folder.root) for c in two]
     made = merge(corpora, str(tmp_path / "out"))
-    for name in ("facts", "statements"):
-        parts = [c.table("facts") if name == "facts" else c.statements() for c in corpora]
-        found = made.table("facts") if name == "facts" else made.statements()
+    for name in ("facts", "captions", "questions", "statements"):
+        found, *parts = (c.statements() if name == "statements" else c.table(name) for c in (made, *corpora))
         assert found.num_rows == sum(p.num_rows for p in parts) > 0
         for part in parts:
             tile = part["tile_id"][0]

@@ -132,3 +132,21 @@ def test_an_area_across_the_antimeridian_is_cut_as_anywhere_else():
 
 def test_no_tiles_have_no_splits():
     assert split_by_place([], SplitSpec()) == []
+
+
+def test_ground_that_several_platforms_saw_is_one_place_for_all_of_them():
+    """Thirty cities, each seen by three platforms of other tile sizes: nothing has to be left out between splits."""
+    tiles = []
+    for k in range(30):
+        lon, lat = 3.0 * k, 40.0
+        tiles += scene(f"a{k}", lon, lat, 4, 4, 2.56, "a")
+        tiles += scene(f"b{k}", lon + 0.01, lat - 0.02, 5, 5, 0.512, "b")
+        tiles += scene(f"c{k}", lon + 0.03, lat - 0.03, 5, 5, 0.09, "c")
+    splits = split_by_place(tiles, SplitSpec())
+    assert None not in splits
+    for k in range(30):
+        assert len({s for t, s in zip(tiles, splits, strict=True) if t.scene_id[1:] == str(k)}) == 1
+    for stratum, of_city in (("a", 16), ("b", 25), ("c", 25)):
+        count = Counter(s for t, s in zip(tiles, splits, strict=True) if t.stratum == stratum)
+        assert abs(count["train"] - 0.7 * 30 * of_city) <= of_city
+        assert abs(count["test"] - 0.2 * 30 * of_city) <= of_city

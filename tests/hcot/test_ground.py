@@ -1,7 +1,6 @@
 """Claims of a model against measured facts, one by one."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -12,10 +11,10 @@ from knowlip.hcot.engines.cache import Reply, question_key
 from knowlip.hcot.engines.dialogue import is_english, read_answer
 from knowlip.hcot.engines.ground import MODEL_CONFIDENCE, as_fact, judge
 from knowlip.hcot.engines.questions import LAST_STEP, QUESTIONS, answer_model
+from knowlip.hcot.steps.calibration import as_ground
 from knowlip.hcot.view import Facts
 
 NAMED = {q.name: q for q in QUESTIONS}
-VIEW = SimpleNamespace(gsd_m=10.0)
 
 
 def ground(confidence=0.9, **values):
@@ -59,7 +58,7 @@ INLAND = {"coast__sea_share": 0.0, "cover__water__share": 0.0, "cover__building_
     ],
 )
 def test_claims_that_contradict_the_measurement_are_dropped(question, value, facts, outcome):
-    verdict, reason = judge(NAMED[question], value, ground(**facts), VIEW)
+    verdict, reason = judge(NAMED[question], value, as_ground(ground(**facts)))
     assert verdict == outcome
     assert reason
 
@@ -69,7 +68,7 @@ def test_claims_that_contradict_the_measurement_are_dropped(question, value, fac
 )
 def test_a_possible_claim_stands_only_against_a_weaker_measure(confidence, outcome):
     facts = ground(confidence, terrain__kind="plain", relief__index=1.8)
-    assert judge(NAMED["terrain"], "hilly", facts, VIEW)[0] == outcome
+    assert judge(NAMED["terrain"], "hilly", as_ground(facts))[0] == outcome
 
 
 def test_an_accepted_claim_says_whose_it_is():

@@ -21,7 +21,11 @@ from knowlip.hcot.engines.config import VlmConfig
 
 pytest.importorskip("openai", reason="needs the extra vlm")
 
-TABLES = ("facts.parquet", "claims.parquet", "statements/round=00/statements.parquet", "corpus.json")
+TABLES = (
+    *(f"{name}.parquet" for name in ("facts", "claims", "captions", "questions")),
+    "statements/round=00/statements.parquet",
+    "corpus.json",
+)
 
 
 def model_at(stub, tmp_path, cache="cache", replay=False, **settings):
@@ -305,10 +309,10 @@ def test_an_instruction_in_a_place_name_is_not_obeyed(bare, stub, tmp_path, monk
 
         return [replace(f, value=INJECTION) if f.name == "place.city" else f for f in original(view, facts)]
 
+    from knowlip.hcot import steps
     from knowlip.hcot.engines import vlm
 
-    chain = (vlm.CHAIN[0], renamed, *vlm.CHAIN[2:])
-    monkeypatch.setattr(vlm, "CHAIN", chain)
+    chain = (steps.CHAIN[0], renamed, *steps.CHAIN[2:])
     monkeypatch.setattr(vlm, "run_chain", lambda view, steps=chain, run=vlm.run_chain: run(view, steps))
     before = len(stub.requests)
     describe(named, model_at(stub, tmp_path, "two"))

@@ -94,7 +94,7 @@ def test_the_largest_town_within_a_radius_is_the_largest(gazetteer):
 
 
 def test_people_per_area_rise_from_sea_over_country_to_city():
-    sea, country, city = places.people_per_km2([-140.0, 1.5, 139.7], [-45.0, 44.2, 35.7], 10.0)
+    sea, country, city = places.people_per_km2([-140.0, 1.5, 139.7], [-45.0, 44.2, 35.7])
     assert sea == 0
     assert 0 < country < 200 < city
 

@@ -1,4 +1,7 @@
-"""Questions with exact answers: from simulation truth, for tiles that have it. The forms are the published ones."""
+"""Questions with exact answers: from simulation truth, for tiles that have it. Their words are in `hcot.answers`.
+
+Answers keep all land-cover classes apart, where the published ones call woodland and farmland vegetation.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from knowlip.core.statements import LANDCOVER
+from knowlip.core.statements import LANDCOVER, PRESENT_SHARE
 from knowlip.corpus.store import Corpus
-
-PRESENT_SHARE = 0.03
-"""A class counts as present from this share of the tile on."""
-
-MAIN_LANDFORM = "What is the most dominant class in the image?"
-ALL_LANDFORMS = "What classes are present in the image?"
-COUNT = "How many targets are in this image?"
 
 
 @dataclass(frozen=True)

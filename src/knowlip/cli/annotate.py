@@ -8,16 +8,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from knowlip.cli.common import AsJson, CorpusArgument, Quiet, Workers, processes, show
+from knowlip.cli.common import (
+    AsJson,
+    Crs,
+    Nodata,
+    Polarisations,
+    Quiet,
+    Radiometry,
+    Workers,
+    declared,
+    processes,
+    show,
+)
 from knowlip.core.progress import progress_bar
 
 if TYPE_CHECKING:
     from knowlip.hcot.annotate import Annotation, Model
     from knowlip.knowledge.source import Source
+    from knowlip.scenes.sidecar import Declared
 
 
 def annotate(
-    corpus: CorpusArgument,
+    corpus: Annotated[
+        str, typer.Argument(metavar="CORPUS|IMAGE", help="A corpus, or one image alone.", show_default=False)
+    ],
     engine: Annotated[
         str, typer.Option(help="What writes: evidence; vlm, which asks a model; hybrid, where evidence is weak.")
     ] = "evidence",
@@ -54,19 +68,43 @@ def annotate(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Override a setting, such as concurrency=8.", show_default=False)
     ] = None,
+    window: Annotated[
+        str, typer.Option(metavar="X,Y,W,H", help="Part of an image: first column and row, width, height, pixels.")
+    ] = "",
+    radiometry: Radiometry = "",
+    polarisations: Polarisations = "",
+    crs: Crs = "",
+    nodata: Nodata = None,
     workers: Workers = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write facts and statements for every tile, measured from its pixels and known of its place."""
+    """Write facts and statements for every tile, measured from its pixels and known of its place.
+
+    Of an image instead of a corpus, they are printed.
+    """
+    from knowlip.scenes.products import reader_of
+
+    given = Path(corpus)
+    asked = [s.strip() for s in sources.split(",") if s.strip()]
+    if given.exists() and ((given.is_file() and given.suffix) or reader_of(given) is not None):
+        from knowlip.core.errors import ConfigError
+
+        if engine != "evidence":
+            raise ConfigError(f"--engine {engine}", "describes corpora", "Build one of the image, or use evidence")
+        maps = own_files(dem, land_cover, osm or [], ports, runways, quiet)
+        return _image(given, window, asked, maps, declared(radiometry, polarisations, crs, nodata, chips=True), as_json)
+    if window or radiometry or polarisations or crs or nodata is not None:
+        from knowlip.core.errors import ConfigError
+
+        raise ConfigError(corpus, "is no image, which --window and declarations are about", "Name an image")
     from knowlip.corpus.store import open_corpus
     from knowlip.hcot.annotate import annotate as run
 
     opened = open_corpus(corpus)
-    asked = [s.strip() for s in sources.split(",") if s.strip()]
     maps = own_files(dem, land_cover, osm or [], ports, runways, quiet)
-    given = {"base_url": base_url or None, "model": vlm_model or None, "max_cost": max_cost}
-    model = _model(config, overrides or [], {k: v for k, v in given.items() if v is not None}, cache, replay)
+    options = {"base_url": base_url or None, "model": vlm_model or None, "max_cost": max_cost}
+    model = _model(config, overrides or [], {k: v for k, v in options.items() if v is not None}, cache, replay)
     with progress_bar("annotating", quiet) as progress:
         done = run(opened, engine, asked, maps, processes(workers), progress, model)
     state = " (was complete already)" if done.already_complete else ""
@@ -76,6 +114,19 @@ def annotate(
         f"{done.statements} statements and {done.facts} facts for {done.tiles} tiles{state}\n{_answers(done)}"
         f"next: knowlip pretrain {corpus} --out MODEL, or search it with a trained MODEL",
     )
+
+
+def _image(path: Path, window: str, asked: list[str], maps: list[Source], said: Declared, as_json: bool) -> None:
+    """Describe one image on standard output."""
+    from knowlip.hcot.annotate import built_in
+    from knowlip.hcot.image import describe_image, parse_window
+
+    found = describe_image(path, said, parse_window(window) if window else None, [*built_in(asked), *maps]).plain()
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in found["cover"].items() if share is not None)
+    lines = [f"{found['scene']}, window {','.join(map(str, found['window']))}: {shares}"]
+    lines += [f"{s['dimension']:13} {s['text']}" for s in found["statements"]]
+    lines += [found["description"]["text"]] if found["description"] else []
+    show(found, as_json, "\n".join(lines))
 
 
 def own_files(dem: str, land_cover: str, osm: list[str], ports: str, runways: str, quiet: bool) -> list[Source]:

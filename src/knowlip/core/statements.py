@@ -17,6 +17,19 @@ DIMENSIONS: dict[Schema, tuple[str, ...]] = {
 LANDCOVER = {1: "water", 2: "woodland", 3: "farmland", 4: "building", 5: "road", 6: "bare"}
 """Class codes of land-cover rasters; 0 is unknown."""
 
+LANDFORM = {
+    "water": "water",
+    "woodland": "vegetation",
+    "farmland": "vegetation",
+    "building": "building",
+    "road": "road",
+    "bare": "bare",
+}
+"""What the published answers about landforms call each land-cover class; they have no word for bare ground."""
+
+PRESENT_SHARE = 0.03
+"""A class is present from this share of the tile on."""
+
 NINE_GRID = (
     "upper left",
     "upper centre",

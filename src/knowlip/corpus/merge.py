@@ -180,8 +180,10 @@ def _write_tables(parts: Sequence[Part], folder: Folder, spec: SplitSpec, name: 
     rows = {n: _write_table(parts, folder, f"{n}.parquet") for n in ("scenes", "objects", "rejected")}
     if _annotated(parts[0][0]):
         _write_table(parts, folder, "facts.parquet")
-        if any(c.folder.exists("claims.parquet") for c, _ in parts):  # only a model makes claims
-            _write_table(parts, folder, "claims.parquet")
+        # only a model makes claims, only a person marks, and earlier versions wrote neither captions nor questions
+        for name in ("captions.parquet", "questions.parquet", "claims.parquet", "marks.parquet"):
+            if any(c.folder.exists(name) for c, _ in parts):
+                _write_table(parts, folder, name)
     return {"tiles": len(splits), **rows} | split_counts(splits)
 
 

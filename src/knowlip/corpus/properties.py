@@ -59,15 +59,30 @@ def tile_records(grid: TileGrid, cut: list[CutTile]) -> list[TileRecord]:
     Raises:
         SceneError: A tile lies outside the domain of its projection.
     """
-    corners = grid.corners[[t.index for t in cut]].reshape(-1, 2).astype(float)
-    located = _located(grid, corners)
-    incidence = incidence_at(grid.scene, *grid.in_scene(*(corners + grid.size / 2).T))
-    common = _common(grid)
+    return records_of(grid, grid.corners[[t.index for t in cut]], (grid.size, grid.size), cut)
+
+
+def records_of(
+    grid: TileGrid, first: NDArray[np.int64], shape: tuple[int, int], cut: list[CutTile]
+) -> list[TileRecord]:
+    """Records of windows of a grid.
+
+    Args:
+        first: `(N, 2)` first row and column of each.
+        shape: Rows and columns of all.
+
+    Raises:
+        SceneError: One lies outside the domain of its projection.
+    """
+    corners = first.reshape(-1, 2).astype(float)
+    located = _located(grid, corners, shape)
+    incidence = incidence_at(grid.scene, *grid.in_scene(*(corners + np.array(shape) / 2).T))
+    common = _common(grid, shape)
     a = grid.box.affine
-    bounds = _bounds(grid, corners)
+    bounds = _bounds(grid, corners, shape)
     records = []
     for i, (tile, at) in enumerate(zip(cut, located, strict=True)):
-        row, col = (int(v) for v in grid.corners[tile.index])
+        row, col = (int(v) for v in first[i])
         c, f = a.a * col + a.b * row + a.c, a.d * col + a.e * row + a.f
         unknown = dict(common["unknown"])
         if tile.equivalent_looks is None:
@@ -100,12 +115,12 @@ def tile_records(grid: TileGrid, cut: list[CutTile]) -> list[TileRecord]:
     return records
 
 
-def _located(grid: TileGrid, corners: NDArray[np.float64]) -> list[dict[str, Any]]:
+def _located(grid: TileGrid, corners: NDArray[np.float64], shape: tuple[int, int]) -> list[dict[str, Any]]:
     """Where tiles lie, as fields of `GeoProperties`; all null for a chip, which has no place."""
     if grid.box.crs is None:
         return [dict.fromkeys(_PLACED)] * len(corners)
     try:
-        found = locate_tiles(grid.box, corners, (grid.size, grid.size))
+        found = locate_tiles(grid.box, corners, shape)
     except ValueError as error:
         raise SceneError(grid.scene.path, str(error), "Check its CRS and affine") from error
     outlines = shapely.to_wkt([at.footprint for at in found], rounding_precision=-1, trim=True)
@@ -115,14 +130,14 @@ def _located(grid: TileGrid, corners: NDArray[np.float64]) -> list[dict[str, Any
     ]
 
 
-def _bounds(grid: TileGrid, corners: NDArray[np.float64]) -> list[list[float]]:
+def _bounds(grid: TileGrid, corners: NDArray[np.float64], shape: tuple[int, int]) -> list[list[float]]:
     """Left, bottom, right and top of each tile in units of the CRS."""
-    side = float(grid.size)
-    x, y = applied(grid.box.affine, corners[:, 1:] + [0, side, 0, side], corners[:, :1] + [0, 0, side, side])
+    rows, cols = shape
+    x, y = applied(grid.box.affine, corners[:, 1:] + [0, cols, 0, cols], corners[:, :1] + [0, 0, rows, rows])
     return np.stack([x.min(1), y.min(1), x.max(1), y.max(1)], axis=1).tolist()
 
 
-def _common(grid: TileGrid) -> dict[str, Any]:
+def _common(grid: TileGrid, shape: tuple[int, int]) -> dict[str, Any]:
     """What all tiles of a grid share."""
     acquisition, radiometry = grid.scene.acquisition, grid.scene.radiometry
     unknown = {f: acquisition.unknown.get(f, _UNTOLD) for f in _FROM_ACQUISITION if getattr(acquisition, f) is None}
@@ -139,7 +154,7 @@ def _common(grid: TileGrid) -> dict[str, Any]:
     return {
         "crs": authority_of(grid.box),
         "crs_wkt2": wkt2_of(grid.box),
-        "shape": (grid.size, grid.size),
+        "shape": shape,
         **{f: getattr(acquisition, f) for f in _FROM_ACQUISITION},
         "radiometry": f"{radiometry.convention} {radiometry.quantity}",
         "unit": radiometry.unit,

@@ -59,8 +59,9 @@ def split_by_place(tiles: Sequence[Where | None], spec: SplitSpec) -> list[str |
 
     Scenes that lie within one tile of each other form an area. An area no wider than a block is one place; a wider one
     is cut into blocks, and tiles within one tile's width of a block of another split are left out. With fewer than five
-    places in a platform, blocks are halved until there are five or a block would be under six tiles wide. By city, all
-    tiles nearest to a city are one place, and those within one tile of another split are left out alike.
+    places in a platform, the blocks of its areas are halved until there are five or a block would be under six tiles
+    wide. By city, all tiles nearest to a city are one place, and those within one tile of another split are left out
+    alike. A place is of one split for all platforms, and is given to the one that they lack most together.
     """
     splits = iter(_split([t for t in tiles if t is not None], spec))
     return [None if t is None else next(splits) for t in tiles]
@@ -70,23 +71,30 @@ def _split(tiles: Sequence[Where], spec: SplitSpec) -> list[str | None]:
     if not tiles:
         return []
     boxes = _continuous(np.array([t.bbox for t in tiles]))
-    if spec.by == "city":
-        split_of = _divide({i: t.city for i, t in enumerate(tiles)}, spec)
-        return _apart(tiles, boxes, [split_of[t.city] for t in tiles])
+    places = [t.city for t in tiles] if spec.by == "city" else _blocks(tiles, boxes, spec.block_km)
+    split_of = _divide(places, [t.stratum for t in tiles], spec)
+    return _apart(tiles, boxes, [split_of[place] for place in places])
+
+
+def _blocks(tiles: Sequence[Where], boxes: NDArray[np.float64], block_km: float) -> list[str]:
+    """The place of each tile: an area of touching scenes, or a block of it."""
     area = _areas(tiles, boxes)
-    assigned: list[str | None] = [None] * len(tiles)
-    for stratum in sorted({t.stratum for t in tiles}):
-        members = [i for i, t in enumerate(tiles) if t.stratum == stratum]
-        smallest = 6 * max(tiles[i].size_km for i in members)
-        block_km = spec.block_km
-        places = _places(boxes, area, members, block_km)
-        while len(set(places.values())) < 5 and block_km / 2 >= smallest:
-            block_km /= 2
-            places = _places(boxes, area, members, block_km)
-        split_of = _divide(places, spec)
-        for i in members:
-            assigned[i] = split_of[places[i]]
-    return _apart(tiles, boxes, assigned)
+    block_of = dict.fromkeys(area, block_km)
+    smallest: dict[int, float] = defaultdict(float)
+    areas_of: dict[str, set[int]] = defaultdict(set)
+    for tile, a in zip(tiles, area, strict=True):
+        smallest[a] = max(smallest[a], 6 * tile.size_km)
+        areas_of[tile.stratum].add(a)
+    while True:
+        places = _places(boxes, area, block_of)
+        found: dict[str, set[str]] = defaultdict(set)
+        for tile, place in zip(tiles, places, strict=True):
+            found[tile.stratum].add(place)
+        wanting = {a for stratum, names in found.items() if len(names) < 5 for a in areas_of[stratum]}
+        divisible = {a for a in wanting if block_of[a] / 2 >= smallest[a]}
+        if not divisible:
+            return places
+        block_of |= {a: block_of[a] / 2 for a in divisible}
 
 
 def _continuous(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -135,12 +143,13 @@ def _areas(tiles: Sequence[Where], boxes: NDArray[np.float64]) -> list[int]:
     return [root(of[t.scene_id]) for t in tiles]
 
 
-def _places(boxes: NDArray[np.float64], area: list[int], members: list[int], block_km: float) -> dict[int, str]:
+def _places(boxes: NDArray[np.float64], area: list[int], block_of: dict[int, float]) -> list[str]:
+    """The block of each tile, by the size in km of its area's blocks."""
     by_area: dict[int, list[int]] = defaultdict(list)
-    for i in members:
-        by_area[area[i]].append(i)
-    places: dict[int, str] = {}
-    for indices in by_area.values():
+    for i, a in enumerate(area):
+        by_area[a].append(i)
+    places = [""] * len(area)
+    for a, indices in by_area.items():
         b = boxes[indices]
         lat0 = float(b[:, [1, 3]].mean())
         per_degree = np.array([KM_PER_DEGREE * np.cos(np.radians(lat0)), KM_PER_DEGREE])
@@ -148,26 +157,37 @@ def _places(boxes: NDArray[np.float64], area: list[int], members: list[int], blo
         corner = b[:, :2].min(axis=0) * per_degree
         extent = (b[:, 2:].max(axis=0) - b[:, :2].min(axis=0)) * per_degree
         # blocks of equal size that fill the area, so that no sliver becomes a place of its own
-        blocks = np.maximum(np.rint(extent / block_km), 1)
+        blocks = np.maximum(np.rint(extent / block_of[a]), 1)
         cell = np.minimum((centre - corner) / (extent / blocks), blocks - 1).astype(int)
         name = f"{b[:, 0].min():.3f},{b[:, 1].min():.3f}"
-        places |= {i: sys.intern(f"{name}/{x}.{y}") for i, (x, y) in zip(indices, cell.tolist(), strict=True)}
+        for i, (x, y) in zip(indices, cell.tolist(), strict=True):
+            places[i] = sys.intern(f"{name}/{x}.{y}")
     return places
 
 
-def _divide(places: dict[int, str], spec: SplitSpec) -> dict[str, str]:
-    """Whole places to splits, in an order fixed by the seed, each to the split that is furthest below its share."""
-    size: dict[str, int] = defaultdict(int)
-    for place in places.values():
-        size[place] += 1
-    order = sorted(size, key=lambda p: hashlib.sha256(f"{spec.seed}:{p}".encode()).digest())
-    total, share = sum(size.values()), {"train": spec.train, "test": spec.test, "val": spec.val}
-    got = dict.fromkeys(share, 0)
+def _divide(places: Sequence[str], strata: Sequence[str], spec: SplitSpec) -> dict[str, str]:
+    """Whole places to splits, in an order fixed by the seed, each to the split that is furthest below its share.
+
+    How far that is, is the mean over the place's strata, each by the share of its tiles that lie there.
+    """
+    total = Counter(strata)
+    tiles: dict[str, Counter[str]] = defaultdict(Counter)
+    for place, stratum in zip(places, strata, strict=True):
+        tiles[place][stratum] += 1
+    order = sorted(tiles, key=lambda p: hashlib.sha256(f"{spec.seed}:{p}".encode()).digest())
+    share = {"train": spec.train, "test": spec.test, "val": spec.val}
+    got: dict[tuple[str, str], int] = defaultdict(int)
     result = {}
     for place in order:
-        split = max(share, key=lambda s: share[s] - got[s] / total)
+        here = tiles[place]
+
+        def lack(split: str, here: Counter[str] = here) -> float:
+            return sum(n / total[s] * (share[split] - got[split, s] / total[s]) for s, n in sorted(here.items()))
+
+        split = max(share, key=lack)
         result[place] = split
-        got[split] += size[place]
+        for stratum, n in here.items():
+            got[split, stratum] += n
     return result
 
 

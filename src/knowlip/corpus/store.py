@@ -58,7 +58,9 @@ ORIGINAL, MASKED, REBUILT, DROPPED = "original", "masked", "rebuilt", "dropped"
 
 DB_PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 """What `scenes.parquet` keeps of each band's backscatter."""
-_P75, _P95 = DB_PERCENTILES.index(75), DB_PERCENTILES.index(95)
+BRIGHT_PERCENTILES = (75, 95)
+"""Those whose mean is a scene's bright level, `TilePixels.anchor_db`."""
+_P75, _P95 = (DB_PERCENTILES.index(p) for p in BRIGHT_PERCENTILES)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from collections import defaultdict
@@ -14,12 +13,12 @@ from typing import Any
 import jinja2
 import numpy as np
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from knowlip import __version__
 from knowlip.bench.tasks import Row
 from knowlip.core.folder import Folder
 from knowlip.core.statements import DIMENSIONS
+from knowlip.corpus.picture import picture
 from knowlip.corpus.store import DROPPED, Corpus
 from knowlip.model.embedder import load_embedder
 from knowlip.search.index import search
@@ -88,21 +87,6 @@ def _examples(corpus: Corpus, said: dict[str, list[dict[str, Any]]]) -> list[str
             seen.add(kind)
             chosen.append(tile_id)
     return sorted(chosen[:EXAMPLES])
-
-
-def to_grey(db: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A tile's first polarisation for the eye: 2nd to 98th percentile of dB to 0 to 255."""
-    low, high = np.nanpercentile(db, (2, 98))
-    return (np.clip((np.nan_to_num(db, nan=low) - low) / max(high - low, 1e-3), 0, 1) * 255).astype(np.uint8)
-
-
-def picture(corpus: Corpus, tile_id: str) -> str:
-    """A tile as an inline PNG."""
-    from PIL import Image
-
-    data = io.BytesIO()
-    Image.fromarray(to_grey(corpus.pixels(tile_id).db[0])).save(data, format="png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
 
 
 def _card(corpus: Corpus, tile_id: str, rows: list[dict[str, Any]]) -> Card:

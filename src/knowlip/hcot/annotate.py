@@ -24,12 +24,14 @@ from knowlip.core.statements import Statement
 from knowlip.corpus.stac import geoproperties
 from knowlip.corpus.store import ORIGINAL, STATEMENT_SCHEMA, Corpus, open_corpus
 from knowlip.hcot import cover
+from knowlip.hcot.answers import QUESTION_SCHEMA
 from knowlip.hcot.engines import evidence, vlm
 from knowlip.hcot.engines.cache import AnswerCache
 from knowlip.hcot.engines.client import ChatClient, Usage
 from knowlip.hcot.engines.config import VlmConfig
 from knowlip.hcot.engines.description import CLAIM_SCHEMA, Description
-from knowlip.hcot.view import Surroundings, TileView
+from knowlip.hcot.surface import CAPTION_SCHEMA, caption_rows, question_rows
+from knowlip.hcot.view import Facts, Surroundings, TileView
 from knowlip.knowledge import BUILT_IN
 from knowlip.knowledge.source import Answer, Footprint, Source, ask_all, joined, provenance
 
@@ -111,7 +113,7 @@ def annotate(
     progress: Callable[[int, int, str], None] = lambda done, total, name: None,
     model: Model | None = None,
 ) -> Annotation:
-    """Write `facts.parquet` and round 0 of the statements; with a model, also `claims.parquet`.
+    """Write facts, round 0 of the statements, captions and questions; with a model, also `claims.parquet`.
 
     Args:
         engine: One of `ENGINES`.
@@ -128,12 +130,8 @@ def annotate(
     """
     if engine not in ENGINES:
         raise ConfigError(f"--engine {engine}", "no such engine", f"Choose one of {', '.join(ENGINES)}")
-    if unknown := set(sources) - set(SOURCES):
-        raise ConfigError(
-            f"--sources {','.join(sorted(unknown))}", "no such source", f"Choose from {', '.join(SOURCES)}"
-        )
     folder = corpus.folder
-    asked = [*(BUILT_IN[s] for s in SOURCES if s in sources), *maps]
+    asked = [*built_in(sources), *maps]
     settings: dict[str, Any] = {
         "engine": engine,
         "sources": provenance(asked),
@@ -164,6 +162,8 @@ def annotate(
     facts = pa.concat_tables([folder.read_table(_part(s, "facts")) for s in scenes])
     said = pa.concat_tables([folder.read_table(_part(s, "statements")) for s in scenes])
     folder.write_table("statements/round=00/statements.parquet", said)
+    for kind in ("captions", "questions"):
+        folder.write_table(f"{kind}.parquet", pa.concat_tables([folder.read_table(_part(s, kind)) for s in scenes]))
     folder.write_table("facts.parquet", facts)
     counts = {"tiles": len(corpus.tiles), "facts": facts.num_rows, "statements": said.num_rows}
     made: dict[str, Any] = {"settings": settings, "counts": counts}
@@ -172,6 +172,19 @@ def annotate(
     folder.write_json("corpus.json", corpus.info | {"annotation": made})
     folder.remove(".annotate")
     return Annotation(**counts, answers=made.get("answers", {}), spent=_spent(client))
+
+
+def views(corpus: Corpus, sources: Sequence[str] = SOURCES, maps: Sequence[Source] = ()) -> Iterator[TileView]:
+    """The tiles of a corpus as the chain sees them, scene by scene; nothing is written.
+
+    Args:
+        sources, maps: As of `annotate`.
+    """
+    asked = [*(BUILT_IN[s] for s in SOURCES if s in sources), *maps]
+    scenes = sorted(corpus.scenes.index)
+    known, later = _known_at_once(corpus, scenes, asked), tuple(s for s in asked if not s.at_once)
+    for scene in scenes:
+        yield from _views(SceneTask(corpus.folder.root, corpus.info["fingerprint"], scene, known[scene], later))
 
 
 def _by_model(
@@ -202,6 +215,19 @@ def _spent(client: ChatClient | None) -> dict[str, float]:
         return {}
     usage: Usage = client.usage
     return {**vars(usage), "cost": round(usage.cost(client.config), 6)}
+
+
+def built_in(names: Sequence[str]) -> list[Source]:
+    """The built-in sources of these names, in the order in which they are asked.
+
+    Raises:
+        ConfigError: There is none of a name.
+    """
+    if unknown := set(names) - set(SOURCES):
+        raise ConfigError(
+            f"--sources {','.join(sorted(unknown))}", "no such source", f"Choose from {', '.join(SOURCES)}"
+        )
+    return [BUILT_IN[s] for s in SOURCES if s in names]
 
 
 def _begin(folder: Folder, settings: dict[str, Any]) -> None:
@@ -304,6 +330,11 @@ def _write_scene(task: SceneTask, tiles: Sequence[tuple[str, Description]], mode
         tokens = {n: sum(getattr(d, n) for _, d in tiles) for n in ("prompt_tokens", "completion_tokens")}
         folder.write_json(f".annotate/{task.scene_id}.tokens.json", tokens)
     folder.write_table(_part(task.scene_id, "statements"), pa.Table.from_pylist(said, schema=STATEMENT_SCHEMA))
+    known = [(tile_id, Facts(described.facts)) for tile_id, described in tiles]
+    captions = [row for tile_id, facts in known for row in caption_rows(tile_id, facts)]
+    folder.write_table(_part(task.scene_id, "captions"), pa.Table.from_pylist(captions, schema=CAPTION_SCHEMA))
+    questions = [row for tile_id, facts in known for row in question_rows(tile_id, facts)]
+    folder.write_table(_part(task.scene_id, "questions"), pa.Table.from_pylist(questions, schema=QUESTION_SCHEMA))
     facts = [f.row(tile_id) for tile_id, described in tiles for f in described.facts]
     folder.write_table(_part(task.scene_id, "facts"), pa.Table.from_pylist(facts, schema=FACT_SCHEMA))
 

@@ -1,112 +1,56 @@
-"""Facts into sentences: eight dimensions a schema, several phrasings each, every checkable word recorded as a slot."""
+"""Facts into statements: eight dimensions a schema, each in one of the phrases of its file, checkable words as slots.
+
+What can be said of a dimension is its `Content`: the values that the facts give, and which case of its phrases fits.
+How it is said is data, in `knowlip/hcot/phrases`. The value of a slot is always the same word for the same thing; only
+the words around it vary, so that a model that learns from slots learns about the ground and not about synonyms.
+"""
 
 from __future__ import annotations
 
-import re
-import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from knowlip.core.statements import DIMENSIONS, Schema, Slot, SlotKind, Statement
+from knowlip.core.statements import DIMENSIONS, Fact, Schema, SlotKind, Statement
+from knowlip.hcot.phrasing import Value, phrasebook, say
 from knowlip.hcot.view import Facts
+from knowlip.hcot.words import (
+    COVER_NOUN,
+    boundary_word,
+    density_word,
+    layout_word,
+    metres,
+    number_word,
+    percent,
+    place_words,
+    target_noun,
+)
 
-_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+MISSING = "statement.missing"
+"""The fact that lists what a tile's statements do not say, and why."""
 
-Slotted = tuple[str, SlotKind, str]
-"""Name, kind and text of a slot."""
-
-_MARK = re.compile(r"\{(\w+)\}")
-
-
-def _say(templates: Sequence[str], key: str, slots: Sequence[Slotted]) -> tuple[str, tuple[Slot, ...]]:
-    """Fill one of the templates, chosen by the key, and record where each slot's value stands."""
-    template = templates[zlib.crc32(key.encode()) % len(templates)]
-    by_name = {name: (kind, value) for name, kind, value in slots}
-    text, spans, last = "", [], 0
-    for mark in _MARK.finditer(template):
-        text += template[last : mark.start()]
-        kind, value = by_name[mark[1]]
-        spans.append((mark[1], kind, value, len(text)))
-        text += value
-        last = mark.end()
-    text += template[last:]
-    if text[:1].islower():
-        text = text[0].upper() + text[1:]
-    found = tuple(Slot(name, kind, text[at : at + len(value)], at, at + len(value)) for name, kind, value, at in spans)
-    return text, found
+SMALL_WATER_SHARE = 0.03
+NO_WATER_SHARE = 0.005
 
 
-def _percent(share: float) -> str:
-    """A share in steps that a measurement of this kind supports: 5 % up to 20, then 10 %."""
-    percent = share * 100
-    step = 5 if percent < 20 else 10
-    return str(max(step, round(percent / step) * step))
+@dataclass(frozen=True)
+class Content:
+    """What the facts say about one dimension.
+
+    Attributes:
+        case: The section of the dimension's phrases.
+        values: The slots that are known, by name.
+        rests_on: Facts that every phrase of the case says.
+        plural: Whether the subject is more than one.
+    """
+
+    case: str
+    values: Mapping[str, Value]
+    rests_on: tuple[str, ...] = ()
+    plural: bool = False
 
 
-def number_word(n: int) -> str:
-    """Small numbers in words, as the published statements have them."""
-    return _WORDS[n] if n < len(_WORDS) else str(n)
-
-
-def place_words(cells: Sequence[str]) -> str:
-    """Cells of the nine-grid as a person would say them: whole sides and corners before lists."""
-    chosen = set(cells)
-    if len(chosen) >= 8:
-        return "the whole frame"
-    for word, side in _SIDES.items():
-        if side <= chosen and len(chosen - side) <= 1:
-            return f"the {word}"
-    named = list(cells)[:2]
-    return "the " + " and ".join(named)
-
-
-_SIDES = {
-    "upper two thirds": {"upper left", "upper centre", "upper right", "middle left", "centre", "middle right"},
-    "lower two thirds": {"lower left", "lower centre", "lower right", "middle left", "centre", "middle right"},
-    "left two thirds": {"upper left", "middle left", "lower left", "upper centre", "centre", "lower centre"},
-    "right two thirds": {"upper right", "middle right", "lower right", "upper centre", "centre", "lower centre"},
-    "upper part": {"upper left", "upper centre", "upper right"},
-    "lower part": {"lower left", "lower centre", "lower right"},
-    "left side": {"upper left", "middle left", "lower left"},
-    "right side": {"upper right", "middle right", "lower right"},
-}
-
-_NOUN = {
-    "water": "water",
-    "woodland": "woodland",
-    "farmland": "farmland",
-    "building": "built-up land",
-    "road": "roads",
-    "bare": "bare ground",
-}
-
-
-class _Writer:
-    """Writes one tile's statements; `key` varies the phrasing from tile to tile and dimension to dimension."""
-
-    def __init__(self, tile_id: str, facts: Facts) -> None:
-        self.tile_id, self.facts = tile_id, facts
-        self.done: list[Statement] = []
-
-    def write(
-        self,
-        schema: Schema,
-        dimension: str,
-        templates: Sequence[str],
-        slots: Sequence[Slotted],
-        rests_on: Sequence[str],
-    ) -> None:
-        text, found = _say(templates, f"{self.tile_id}/{schema}/{dimension}", slots)
-        basis = tuple(n for n in rests_on if n in self.facts)
-        confidence = min((self.facts[n].confidence for n in basis), default=0.5)
-        self.done.append(Statement(schema, dimension, text, found, basis, confidence))
-
-    def share(self, name: str) -> float:
-        return self.facts.number(f"cover.{name}.share")
-
-    def where(self, name: str) -> str:
-        return place_words(
-            self.facts.value(f"cover.{name}.cells", [""]) if f"cover.{name}.cells" in self.facts else ["centre"]
-        )
+Told = Content | str
+"""Content, or why there is none."""
 
 
 def statements(tile_id: str, facts: Facts) -> list[Statement]:
@@ -114,279 +58,290 @@ def statements(tile_id: str, facts: Facts) -> list[Statement]:
 
     A tile with targets gets the target schema, and every tile the landform schema.
     """
-    writer = _Writer(tile_id, facts)
-    if facts.number("target.count") > 0:
-        _target_schema(writer)
-    _landform_schema(writer)
-    order = {(s, d): i for i, (s, d) in enumerate((s, d) for s, dims in DIMENSIONS.items() for d in dims)}
-    return sorted(writer.done, key=lambda s: order[(s.schema, s.dimension)])
-
-
-def _target_schema(w: _Writer) -> None:
-    f = w.facts
-    n = int(f.number("target.count"))
-    ships = "ship" if n == 1 else "ships"
-    w.write(
-        "target",
-        "count",
-        [
-            "{count} {noun} can be counted.",
-            "There {be} {count} {noun} on the water.",
-            "The frame shows {count} {noun}.",
-        ],
-        [("count", "number", number_word(n)), ("noun", "class", ships), ("be", "relation", "is" if n == 1 else "are")],
-        ["target.count", "target.class"],
-    )
-    cells = f.value("target.cells", [""])
-    w.write(
-        "target",
-        "location",
-        ["The {noun} {lie} in {where} of the frame.", "Position: {where}."],
-        [
-            ("noun", "class", ships),
-            ("lie", "relation", "lies" if n == 1 else "lie"),
-            ("where", "position", place_words(cells)),
-        ],
-        ["target.cells"],
-    )
-    w.write(
-        "target",
-        "feature",
-        ["{look} returns against dark water.", "They stand out as {look} points on a smooth dark surface."],
-        [("look", "relation", "strong compact" if f.number("target.longest_m") < 120 else "strong elongated")],
-        ["target.longest_m"],
-    )
-    length = f.number("target.length_m")
-    w.write(
-        "target",
-        "size",
-        ["The typical length is about {length} metres.", "Measured length: about {length} metres."],
-        [("length", "size", str(max(10, round(length / 10) * 10)))],
-        ["target.length_m"],
-    )
-    w.write(
-        "target",
-        "category",
-        ["By its length the largest is a {category}.", "The largest has the size of a {category}."],
-        [("category", "class", f.value("target.category", "small craft"))],
-        ["target.category", "target.longest_m"],
-    )
-    if n > 1:
-        w.write(
-            "target",
-            "distribution",
-            ["The ships are {how}.", "Arrangement: {how}."],
-            [("how", "relation", f.value("target.arrangement", "scattered"))],
-            ["target.arrangement"],
+    confidence = {f.name: f.confidence for f in facts}
+    made = []
+    for (schema, dimension), told in contents(facts).items():
+        if isinstance(told, str):
+            continue
+        said = say(
+            phrasebook(schema)[dimension][told.case],
+            f"{tile_id}/{schema}/{dimension}",
+            told.values,
+            confidence,
+            told.plural,
+            told.rests_on,
         )
-    kind = f.value("water.kind", "water")
-    w.write(
-        "target",
-        "region",
-        ["They lie on the {kind}.", "The water around is a {kind}."],
-        [("kind", "class", kind)],
-        ["water.kind"],
-    )
-    land = next((c for c in f.value("cover.order", [""]) if c not in ("water", "")), None)
-    if land:
-        w.write(
-            "target",
-            "environment",
-            ["{cover} lies in {where}.", "The nearest land is {cover} in {where}."],
-            [("cover", "class", _NOUN[land]), ("where", "position", w.where(land))],
-            [f"cover.{land}.cells"],
-        )
-    else:
-        w.write(
-            "target",
-            "environment",
-            ["There is {cover} in the frame.", "All around is open water with {cover}."],
-            [("cover", "class", "no land")],
-            ["cover.order"],
-        )
+        if said is not None:
+            made.append(Statement(schema, dimension, said.text, said.slots, said.facts, said.confidence))
+    return made
 
 
-_RELIEF = ("the terrain is {kind}.", "this is {kind} terrain.", "terrain: {kind}.")
+def missing(facts: Facts) -> Fact | None:
+    """The fact that says which dimensions are not written and why; None when all are."""
+    reasons: list[str] = []
+    told = contents(facts)
+    for schema, dimensions in DIMENSIONS.items():
+        why = {d: t for d in dimensions if isinstance(t := told[schema, d], str)}
+        if len(why) == len(dimensions) and len(set(why.values())) == 1:
+            reasons.append(f"{schema}: {next(iter(why.values()))}")
+        else:
+            reasons += [f"{schema}/{d}: {reason}" for d, reason in why.items()]
+    return Fact(MISSING, reasons, 5, "sentences", 1.0) if reasons else None
 
 
-def _landform_schema(w: _Writer) -> None:
-    f = w.facts
-    order = [c for c in f.value("cover.order", [""]) if c in _NOUN]
+def contents(facts: Facts) -> dict[tuple[Schema, str], Told]:
+    """What can be said of every dimension of both schemas, in their order, or why nothing can."""
+    return {(s, d): _CONTENT[s][d](facts) for s, dimensions in DIMENSIONS.items() for d in dimensions}
+
+
+def _value(kind: SlotKind, text: str, *facts: str, plural: bool = False) -> Value:
+    return Value(kind, text, facts, plural)
+
+
+def _place(cells: Sequence[str], fact: str) -> Value:
+    text = place_words(cells)
+    return Value("position", text, (fact,), " and " in text or text.endswith("thirds"))
+
+
+def _cover(name: str) -> Value:
+    return _value("class", COVER_NOUN[name], "cover.order", plural=name == "road")
+
+
+def _not_known(*facts: str) -> str:
+    return f"{' and '.join(facts)} not known"
+
+
+def _cells(f: Facts, cover: str) -> dict[str, Value]:
+    """Where a class lies, as the slot `where`, if that is known."""
+    name = f"cover.{cover}.cells"
+    cells = f.value(name, [""])
+    return {"where": _place(cells, name)} if cells and cells[0] else {}
+
+
+def _order(f: Facts) -> list[str]:
+    return [c for c in f.value("cover.order", [""]) if c in COVER_NOUN]
+
+
+# the landform schema
+
+
+def _terrain(f: Facts) -> Told:
+    kind = f.value("terrain.kind", "")
+    if not kind:
+        return _not_known("terrain.kind")
+    values = {"kind": _value("class", kind, "terrain.kind")}
+    if "elevation.relief_m" in f:
+        values["relief"] = _value("size", metres(f.number("elevation.relief_m")), "elevation.relief_m")
+    return Content("water" if kind == "open water" else "land", values)
+
+
+def _functionality(f: Facts) -> Told:
+    function = f.value("function.main", "")
+    if not function:
+        return _not_known("function.main")
+    return Content("any", {"function": _value("class", function, "function.main")})
+
+
+def _distribution(f: Facts) -> Told:
+    order = _order(f)
     if not order:
-        return
-    w.write("landform", "terrain", _RELIEF, [("kind", "class", f.value("terrain.kind", "plain"))], ["terrain.kind"])
-    w.write(
-        "landform",
-        "functionality",
-        ["The area is {function}.", "It serves as {function}.", "Main function: {function}."],
-        [("function", "class", f.value("function.main", "mixed"))],
-        ["function.main"],
-    )
+        return _not_known("cover.order")
     main = order[0]
-    share = _percent(w.share(main))
-    if len(order) > 1:
-        second = order[1]
-        w.write(
-            "landform",
-            "distribution",
-            [
-                "{main} covers about {share} percent, mostly {where}, followed by {second} in {where2}.",
-                "About {share} percent is {main}, in {where}; {second} lies in {where2}.",
-            ],
-            [
-                ("main", "class", _NOUN[main]),
-                ("share", "number", share),
-                ("where", "position", w.where(main)),
-                ("second", "class", _NOUN[second]),
-                ("where2", "position", w.where(second)),
-            ],
-            [f"cover.{main}.share", f"cover.{main}.cells", f"cover.{second}.cells"],
-        )
-    else:
-        w.write(
-            "landform",
-            "distribution",
-            ["{main} fills the frame, about {share} percent.", "Nearly everything is {main}, about {share} percent."],
-            [("main", "class", _NOUN[main]), ("share", "number", share)],
-            [f"cover.{main}.share"],
-        )
-    _layout(w)
-    _buildings(w)
-    _roads(w)
-    _water(w)
+    share, where = f"cover.{main}.share", _cells(f, main)
+    if share not in f:
+        return _not_known(share)
+    values = {
+        "main": _cover(main),
+        "share": _value("number", percent(f.number(share)), share),
+        **where,
+    }
+    if len(order) > 1 and where and (second := _cells(f, order[1])):
+        values |= {"second": _cover(order[1]), "where2": second["where"]}
+        return Content("several", values, plural=main == "road")
+    return Content("one", values, plural=main == "road")
 
 
-def layout_word(f: Facts) -> str:
-    """How the ground is laid out: what was answered, or else what the pattern measures."""
-    if "layout.kind" in f:
-        return f.value("layout.kind", "")
-    grid, line, edges = f.number("pattern.grid"), f.number("pattern.line"), f.number("pattern.edge_density")
-    if edges < 0.05:
-        return "uniform"
-    if line > 0.3:
-        return "linear"
-    if grid > 0.2:
-        return "grid-like"
-    return "patchy" if edges > 0.3 else "irregular"
+def _layout(f: Facts) -> Told:
+    measured = ("pattern.grid", "pattern.line", "pattern.edge_density")
+    basis = ("layout.kind",) if "layout.kind" in f else measured
+    if not all(n in f for n in basis):
+        return _not_known(*(n for n in measured if n not in f))
+    return Content("any", {"layout": _value("relation", layout_word(f), *basis)})
 
 
-def boundary_word(f: Facts) -> str | None:
-    """How sharp the boundaries are: what was answered, or else what their step measures; None without either."""
-    if "boundary.kind" in f:
-        return f.value("boundary.kind", "")
-    if "boundary.step_db" not in f:
-        return None
-    step = f.number("boundary.step_db")
-    return "sharp" if step > 7 else "clear" if step > 4 else "gradual"
-
-
-def density_word(share: float) -> str:
-    """How densely a share of built-up cells stands, 0 to 1."""
-    if share < 0.03:
-        return "no"
-    return "sparse" if share < 0.15 else "scattered" if share < 0.35 else "many" if share < 0.65 else "dense"
-
-
-def _layout(w: _Writer) -> None:
-    f = w.facts
-    layout = layout_word(f)
-    w.write(
-        "landform",
-        "layout",
-        [
-            "The layout is {layout}.",
-            "Spatial layout: {layout}.",
-            "The ground is laid out in an {layout} way."
-            if layout[0] in "iu"
-            else "The ground is laid out in a {layout} way.",
-        ],
-        [("layout", "relation", layout)],
-        ["layout.kind"] if "layout.kind" in f else ["pattern.grid", "pattern.line", "pattern.edge_density"],
-    )
-    if (kind := boundary_word(f)) is not None:
-        w.write(
-            "landform",
-            "boundary",
-            ["Boundaries between the parts are {kind}.", "The transitions are {kind}."],
-            [("kind", "relation", kind)],
-            ["boundary.kind"] if "boundary.kind" in f else ["boundary.step_db"],
-        )
-
-
-def _buildings(w: _Writer) -> None:
-    share = w.share("building")
-    if density_word(share) == "no":
-        w.write(
-            "landform",
-            "buildings",
-            ["There are {density} buildings.", "{density} buildings stand out."],
-            [("density", "number", "no")],
-            ["cover.building.share"],
-        )
-        return
-    density = density_word(share)
-    w.write(
-        "landform",
-        "buildings",
-        [
-            "{density} buildings stand in {where}, about {share} percent of the frame.",
-            "Buildings are {density}, in {where}, on about {share} percent.",
-        ],
-        [
-            ("density", "number", density),
-            ("where", "position", w.where("building")),
-            ("share", "number", _percent(share)),
-        ],
-        ["cover.building.share", "cover.building.cells"],
+def _boundary(f: Facts) -> Told:
+    kind = boundary_word(f)
+    if kind is None:
+        return "too few borders between classes to measure"
+    return Content(
+        "any", {"kind": _value("relation", kind, "boundary.kind" if "boundary.kind" in f else "boundary.step_db")}
     )
 
 
-def _roads(w: _Writer) -> None:
-    lines = int(w.facts.number("road.lines"))
+def _buildings(f: Facts) -> Told:
+    if "cover.building.share" not in f:
+        return _not_known("cover.building.share")
+    share = f.number("cover.building.share")
+    density = _value("number", density_word(share), "cover.building.share")
+    if density.text == "no":
+        return Content("none", {"density": density})
+    where = _cells(f, "building")
+    if not where:
+        return _not_known("cover.building.cells")
+    return Content(
+        "some", {"density": density, "share": _value("number", percent(share), "cover.building.share"), **where}
+    )
+
+
+def _roads(f: Facts) -> Told:
+    lines = int(f.number("road.lines"))
     if lines == 0:
-        w.write(
-            "landform",
-            "roads",
-            ["{presence} main road can be made out.", "There is {presence} visible main road."],
-            [("presence", "number", "no")],
-            ["cover.road.share"],
-        )
-        return
+        if "cover.road.share" not in f and "road.lines" not in f:
+            return _not_known("road.lines", "cover.road.share")
+        basis = "road.lines" if "road.lines" in f else "cover.road.share"
+        return Content("none", {"presence": _value("number", "no", basis)})
     presence = "one" if lines == 1 else "two" if lines == 2 else "several"
-    w.write(
-        "landform",
-        "roads",
-        ["{presence} dark linear {noun} may be roads.", "Roads: {presence} dark {noun}."],
-        [("presence", "number", presence), ("noun", "class", "trace" if lines == 1 else "traces")],
-        ["road.lines"],
+    return Content(
+        "some",
+        {
+            "presence": _value("number", presence, "road.lines"),
+            "noun": _value("class", "trace" if lines == 1 else "traces", "road.lines", plural=lines > 1),
+            **_cells(f, "road"),
+        },
+        plural=lines > 1,
     )
 
 
-def _water(w: _Writer) -> None:
-    share = w.share("water")
-    if share < 0.005 or "water.kind" not in w.facts:
-        w.write(
-            "landform",
-            "water",
-            ["There is {presence} open water.", "{presence} water body is visible."],
-            [("presence", "number", "no")],
-            ["cover.water.share"],
-        )
-        return
-    kind = w.facts.value("water.kind", "water")
-    if share < 0.03:
-        w.write(
-            "landform",
-            "water",
-            ["A small {kind} takes up a few percent at most.", "Water is limited to a small {kind}."],
-            [("kind", "class", kind)],
-            ["water.kind", "cover.water.share"],
-        )
-        return
-    w.write(
-        "landform",
-        "water",
-        ["A {kind} covers about {share} percent, in {where}.", "Water: a {kind} in {where}, about {share} percent."],
-        [("kind", "class", kind), ("share", "number", _percent(share)), ("where", "position", w.where("water"))],
-        ["water.kind", "cover.water.share", "cover.water.cells"],
-    )
+def _water(f: Facts) -> Told:
+    if "cover.water.share" not in f:
+        return _not_known("cover.water.share")
+    share, kind = f.number("cover.water.share"), f.value("water.kind", "")
+    # no more than a trace, of which no cell is water
+    if share < NO_WATER_SHARE or (not kind and share < SMALL_WATER_SHARE):
+        return Content("none", {"presence": _value("number", "no", "cover.water.share")})
+    if not kind:
+        return _not_known("water.kind")
+    values = {"kind": _value("class", kind, "water.kind")}
+    if share < SMALL_WATER_SHARE:
+        return Content("edge" if kind == "sea" else "small", values, ("cover.water.share",))
+    where = _cells(f, "water")
+    if not where:
+        return _not_known("cover.water.cells")
+    return Content("some", values | where | {"share": _value("number", percent(share), "cover.water.share")})
+
+
+# the target schema
+
+
+def _targets(content: Callable[[Facts, int, str], Told]) -> Callable[[Facts], Told]:
+    """Content of tiles that have targets: `content(facts, number, class)`."""
+
+    def of(f: Facts) -> Told:
+        n = int(f.number("target.count"))
+        return content(f, n, f.value("target.class", "ship")) if n > 0 else "no target was detected"
+
+    return of
+
+
+def _noun(f: Facts, n: int, cls: str) -> dict[str, Value]:
+    """What the targets are called, as the slot `noun`, if their class is known."""
+    word = _value("class", target_noun(cls, n), "target.class", plural=n > 1)
+    return {"noun": word} if "target.class" in f else {}
+
+
+@_targets
+def _count(f: Facts, n: int, cls: str) -> Told:
+    if "target.class" not in f:
+        return _not_known("target.class")
+    return Content("any", {"count": _value("number", number_word(n), "target.count"), **_noun(f, n, cls)}, (), n > 1)
+
+
+@_targets
+def _location(f: Facts, n: int, cls: str) -> Told:
+    if "target.cells" not in f:
+        return _not_known("target.cells")
+    where = _place(f.value("target.cells", [""]), "target.cells")
+    return Content("any", {**_noun(f, n, cls), "where": where}, (), n > 1)
+
+
+@_targets
+def _feature(f: Facts, n: int, cls: str) -> Told:
+    if "target.longest_m" not in f:
+        return _not_known("target.longest_m")
+    long = f.number("target.longest_m") >= (120 if cls == "ship" else 40)
+    look = _value("relation", "strong elongated" if long else "strong compact", "target.longest_m")
+    return Content("ship" if cls == "ship" else "other", {"look": look}, (), n > 1)
+
+
+@_targets
+def _size(f: Facts, n: int, cls: str) -> Told:
+    if "target.length_m" not in f:
+        return _not_known("target.length_m")
+    values = {"length": _value("size", metres(f.number("target.length_m")), "target.length_m")}
+    if "target.width_m" in f:
+        values["width"] = _value("size", metres(f.number("target.width_m")), "target.width_m")
+    if n > 1 and "target.longest_m" in f:
+        values["longest"] = _value("size", metres(f.number("target.longest_m")), "target.longest_m")
+    return Content("several" if n > 1 else "one", values, (), n > 1)
+
+
+@_targets
+def _category(f: Facts, n: int, cls: str) -> Told:
+    category = f.value("target.category", "")
+    if not category:
+        return _not_known("target.category")
+    return Content("several" if n > 1 else "one", {"category": _value("class", category, "target.category")})
+
+
+@_targets
+def _arrangement(f: Facts, n: int, cls: str) -> Told:
+    if n == 1:
+        return "there is one target only"
+    how = f.value("target.arrangement", "")
+    if not how:
+        return _not_known("target.arrangement")
+    return Content("any", {**_noun(f, n, cls), "how": _value("relation", how, "target.arrangement")}, (), True)
+
+
+@_targets
+def _region(f: Facts, n: int, cls: str) -> Told:
+    name = "water.kind" if cls == "ship" else "target.region"
+    kind = f.value(name, "")
+    if not kind:
+        return _not_known(name)
+    return Content("ship" if cls == "ship" else "other", {"kind": _value("class", kind, name)}, (), n > 1)
+
+
+@_targets
+def _environment(f: Facts, n: int, cls: str) -> Told:
+    if "cover.order" not in f:
+        return _not_known("cover.order")
+    around = next((c for c in _order(f) if c != "water"), None)
+    if around is None:
+        return Content("open", {"cover": _value("class", "no land", "cover.order")}, (), n > 1)
+    values = {"cover": _cover(around), **_cells(f, around)}
+    return Content("near", values) if "where" in values else _not_known(f"cover.{around}.cells")
+
+
+_CONTENT: dict[Schema, dict[str, Callable[[Facts], Told]]] = {
+    "target": {
+        "count": _count,
+        "location": _location,
+        "feature": _feature,
+        "size": _size,
+        "category": _category,
+        "distribution": _arrangement,
+        "region": _region,
+        "environment": _environment,
+    },
+    "landform": {
+        "terrain": _terrain,
+        "functionality": _functionality,
+        "distribution": _distribution,
+        "layout": _layout,
+        "boundary": _boundary,
+        "buildings": _buildings,
+        "roads": _roads,
+        "water": _water,
+    },
+}

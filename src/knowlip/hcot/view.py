@@ -65,6 +65,10 @@ class Facts:
     def __getitem__(self, name: str) -> Fact:
         return self._by_name[name]
 
+    def get(self, name: str) -> Fact | None:
+        """A fact, or None when it is not known."""
+        return self._by_name.get(name)
+
     def value(self, name: str, default: Value) -> Value:
         """The value of a fact, or the default when it is not known or of another kind."""
         fact = self._by_name.get(name)

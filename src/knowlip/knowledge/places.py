@@ -26,7 +26,6 @@ EARTH_RADIUS_KM = 6371.0088
 
 LICENCE = "CC BY 4.0, GeoNames"
 TOWN_REACH_KM = 20.0
-PEOPLE_REACH_KM = 6.0
 
 
 @dataclass(frozen=True)
@@ -109,16 +108,29 @@ def largest_within(lon_deg: ArrayLike, lat_deg: ArrayLike, radius_km: float) -> 
     return found
 
 
-def people_per_km2(lon_deg: ArrayLike, lat_deg: ArrayLike, radius_km: float) -> NDArray[np.float64]:
-    """Population of the named places within a radius of each point, by the circle's area.
+_CENTRAL_PEOPLE_PER_KM2 = 4_000.0
+"""Density in the middle of a town, by which its extent follows from its population: that of Western Europe and North
+America (Bertaud and Malpezzi 2003, "The spatial distribution of population in 48 world cities"); Asia's is higher."""
+_REACH_KM = 40.0
 
-    A rough density: a place counts whole where its centre lies, at most half a million people each, as a great city's
-    people do not all live at its centre.
+
+def people_per_km2(lon_deg: ArrayLike, lat_deg: ArrayLike) -> NDArray[np.float64]:
+    """A rough density of population: every named place within 40 km falls off exponentially from its middle.
+
+    Source: Clark 1951, "Urban population densities".
     """
     tree, cities, _ = _gazetteer()
-    near = tree.query_ball_point(unit_vectors(lon_deg, lat_deg), 2 * np.sin(radius_km / EARTH_RADIUS_KM / 2))
-    area_km2 = np.pi * radius_km**2
-    return np.array([sum(min(cities[i]["population"], 500_000) for i in found) / area_km2 for found in near])
+    points = unit_vectors(lon_deg, lat_deg)
+    near = tree.query_ball_point(points, 2 * np.sin(_REACH_KM / EARTH_RADIUS_KM / 2))
+    density = np.zeros(len(points))
+    for k, (point, found) in enumerate(zip(points, near, strict=True)):
+        if found:
+            people = np.array([cities[i]["population"] for i in found], np.float64)
+            # the integral of D exp(-r / b) over the plane is 2 pi b^2 D
+            scale_km = np.sqrt(np.maximum(people, 1) / (2 * np.pi * _CENTRAL_PEOPLE_PER_KM2))
+            km = chord_to_km(np.linalg.norm(tree.data[found] - point, axis=1))
+            density[k] = (_CENTRAL_PEOPLE_PER_KM2 * np.exp(-km / scale_km)).sum()
+    return density
 
 
 def find_city(name: str) -> tuple[float, float]:
@@ -159,7 +171,7 @@ class Places:
     def ask(self, footprints: Sequence[Footprint]) -> list[Answer]:
         """`place.town` with distance and population, and `place.people_per_km2` where the ground is real."""
         lon, lat = [f.lon_deg for f in footprints], [f.lat_deg for f in footprints]
-        towns, people = largest_within(lon, lat, TOWN_REACH_KM), people_per_km2(lon, lat, PEOPLE_REACH_KM)
+        towns, people = largest_within(lon, lat, TOWN_REACH_KM), people_per_km2(lon, lat)
         return [self._answer(f, t, float(p)) for f, t, p in zip(footprints, towns, people, strict=True)]
 
     def _answer(self, footprint: Footprint, town: Place | None, density: float) -> Answer:
@@ -170,7 +182,7 @@ class Places:
             facts.append(fact(self, "place.town_km", round(town.distance_km, 2), 0.9, "km", why))
             facts.append(fact(self, "place.town_population", town.population, 0.9, None, why))
         if not footprint.made_up:
-            why = f"people of the places within {PEOPLE_REACH_KM:.0f} km by the circle's area"
+            why = "the people of each place around fall off exponentially from its middle"
             facts.append(fact(self, "place.people_per_km2", round(density, 3), 0.7, "1/km2", why))
         reason = f"no place of more than 1,000 people within {TOWN_REACH_KM:.0f} km"
         return Answer(tuple(facts), missing=() if town else (reason,))

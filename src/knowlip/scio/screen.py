@@ -20,7 +20,7 @@ from knowlip.model.tokenizer import Tokenizer
 from knowlip.training.data import TileSource
 
 SlotKey = tuple[str, str, str, tuple[str, ...]]
-"""Schema, dimension, slot name, and the names of all slots of the sentence: slots of one key share their values.
+"""Schema, dimension, slot name, and the sorted names of all slots of the sentence: slots of one key share their values.
 
 "No" is a density where a sentence says no more, and nonsense where it goes on to say in which part and how much.
 """
@@ -48,7 +48,7 @@ class Suspect:
 
 def slot_key(row: dict[str, Any], slot: dict[str, Any]) -> SlotKey:
     """The vocabulary that a slot's values come from."""
-    names = tuple(s["name"] for s in row["slots"])
+    names = tuple(sorted(s["name"] for s in row["slots"]))
     return row["schema"], row["dimension"], slot["name"].rstrip("0123456789"), names
 
 

@@ -120,12 +120,16 @@ class ChatClient:
                 "Use the cache, model and settings of the run to replay, or leave --replay out",
             )
         async with self._places:
-            reply = await self._sent(self._api, messages, name, schema, settings)
-        await self.cache.put(key, reply)
-        return reply
+            return await self._sent(self._api, key, messages, name, schema, settings)
 
     async def _sent(
-        self, api: AsyncOpenAI, messages: Messages, name: str, schema: Mapping[str, Any], settings: Mapping[str, Any]
+        self,
+        api: AsyncOpenAI,
+        key: str,
+        messages: Messages,
+        name: str,
+        schema: Mapping[str, Any],
+        settings: Mapping[str, Any],
     ) -> Reply:
         self._stop_when_spent()
         try:
@@ -136,6 +140,8 @@ class ChatClient:
             raise self._no_answer("did not finish its answer in time") from None
         except UnansweredError as error:
             raise self._no_answer(str(error)) from error
+        # kept before it is counted: the count may end the run, and what is paid for must not be lost with it
+        await self.cache.put(key, reply)
         self._unanswered = 0
         self.usage.requests += 1
         self.usage.prompt_tokens += reply.prompt_tokens

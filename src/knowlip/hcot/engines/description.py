@@ -8,6 +8,8 @@ from typing import Literal
 import pyarrow as pa
 
 from knowlip.core.statements import Fact, FactValue, Statement
+from knowlip.hcot.sentences import missing, statements
+from knowlip.hcot.view import Facts
 
 Outcome = Literal["accepted", "agrees", "dropped", "unanswered"]
 
@@ -65,3 +67,12 @@ class Description:
     claims: tuple[Claim, ...] = ()
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+
+def described(
+    tile_id: str, facts: Facts, claims: tuple[Claim, ...] = (), prompt_tokens: int = 0, completion_tokens: int = 0
+) -> Description:
+    """A tile's statements from its facts, and the fact that says what they leave out and why."""
+    said, unsaid = tuple(statements(tile_id, facts)), missing(facts)
+    known = tuple(facts) if unsaid is None else (*facts, unsaid)
+    return Description(known, said, claims, prompt_tokens, completion_tokens)

@@ -11,12 +11,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from pydantic import BaseModel, ValidationError
 
+from knowlip.corpus.picture import data_url
 from knowlip.hcot.engines.cache import Reply
 from knowlip.hcot.engines.client import ChatClient, UnansweredError
 from knowlip.hcot.engines.description import Claim
 from knowlip.hcot.engines.ground import judge
-from knowlip.hcot.engines.picture import data_url
 from knowlip.hcot.engines.questions import LAST_STEP, Question, answer_model, answer_schema
+from knowlip.hcot.steps.calibration import as_ground
 from knowlip.hcot.view import Facts, TileView
 
 TEMPLATES = ("system", *(f"step{k}" for k in range(LAST_STEP + 1)), "again")
@@ -64,6 +65,7 @@ async def converse(
     steps = sorted({q.step for q in questions})
     if steps == list(range(1, LAST_STEP + 1)):
         steps = [0, *steps]
+    ground = as_ground(measured)
     talk = Conversation([{"role": "system", "content": _template("system").render()}])
     for step in steps:
         asked = tuple(q for q in questions if q.step == step)
@@ -87,7 +89,7 @@ async def converse(
                 talk.messages.pop()
             continue
         talk.messages.append({"role": "assistant", "content": answer.model_dump_json()})
-        talk.claims += [_claim(q, getattr(answer, q.name), measured, view) for q in asked]
+        talk.claims += [_claim(q, getattr(answer, q.name), ground) for q in asked]
     return talk
 
 
@@ -95,10 +97,10 @@ def _unanswered(question: Question, reason: str) -> Claim:
     return Claim(question.step, question.name, question.fact, None, "unanswered", reason)
 
 
-def _claim(question: Question, value: Any, measured: Facts, view: TileView) -> Claim:
+def _claim(question: Question, value: Any, ground: Facts) -> Claim:
     if value is None:
         return _unanswered(question, "the model does not say")
-    outcome, reason = judge(question, value, measured, view)
+    outcome, reason = judge(question, value, ground)
     return Claim(question.step, question.name, question.fact, value, outcome, reason)
 
 

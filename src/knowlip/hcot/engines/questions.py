@@ -37,6 +37,8 @@ class Question:
         name: Key of the answer.
         fact: The fact that it would be.
         serves: The statements that rest on it.
+        taken: Whether an answer that nothing speaks against may become a fact. Names, numbers and land cover are not
+            taken: a model can only agree with them.
         answer: Type of the answer.
         ask: The question in words, as the schema's description.
     """
@@ -47,13 +49,20 @@ class Question:
     serves: tuple[tuple[Schema, str], ...]
     answer: Any
     ask: str
+    taken: bool = True
 
 
 QUESTIONS = (
-    Question("country", 1, "place.country", (), str | None, "Country that the tile lies in"),
-    Question("city", 1, "place.city", (), str | None, "Nearest city"),
+    Question("country", 1, "place.country", (), str | None, "Country that the tile lies in", False),
+    Question("city", 1, "place.city", (), str | None, "Nearest city", False),
     Question(
-        "airport_in_frame", 1, "society.airport_expected", (("landform", "functionality"),), bool, "Is an airport here?"
+        "airport_in_frame",
+        1,
+        "society.airport_expected",
+        (("landform", "functionality"),),
+        bool,
+        "Is an airport here?",
+        False,
     ),
     Question(
         "settlement",
@@ -62,6 +71,7 @@ QUESTIONS = (
         (),
         Literal["metropolis", "city", "town", "village"] | None,
         "Kind of settlement around",
+        False,
     ),
     Question(
         "water",
@@ -71,14 +81,17 @@ QUESTIONS = (
         Literal["none", "sea", "river", "lake", "pond"],
         "The largest water body in the picture",
     ),
-    Question("main_cover", 3, "cover.order", (("landform", "distribution"),), Cover, "What covers most of the ground"),
+    Question(
+        "main_cover", 3, "cover.main", (("landform", "distribution"),), Cover, "What covers most of the ground", False
+    ),
     Question(
         "buildings",
         3,
-        "cover.building.share",
+        "building.density",
         (("landform", "buildings"),),
         Literal["no", "sparse", "scattered", "many", "dense"],
         "How densely buildings stand",
+        False,
     ),
     Question(
         "main_roads",
@@ -111,8 +124,9 @@ QUESTIONS = (
         (("target", "count"), ("target", "location"), ("target", "feature")),
         int,
         "Number of ships; 0 if there are none",
+        False,
     ),
-    Question("aircraft", 4, "target.aircraft", (), int, "Number of aircraft; 0 if there are none"),
+    Question("aircraft", 4, "target.aircraft", (), int, "Number of aircraft; 0 if there are none", False),
     Question(
         "longest_ship_m",
         4,
@@ -120,6 +134,7 @@ QUESTIONS = (
         (("target", "size"), ("target", "category")),
         float | None,
         "Length of the longest ship in metres; null if there are none",
+        False,
     ),
     Question(
         "arrangement",

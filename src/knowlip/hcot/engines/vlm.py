@@ -11,13 +11,13 @@ from typing import TypeVar
 
 from knowlip.core.errors import KnowlipError
 from knowlip.hcot.engines.client import ChatClient
-from knowlip.hcot.engines.description import Claim, Description
+from knowlip.hcot.engines.description import Claim, Description, described
 from knowlip.hcot.engines.dialogue import converse, template_sources
 from knowlip.hcot.engines.ground import as_fact
 from knowlip.hcot.engines.picture import picture
 from knowlip.hcot.engines.questions import LAST_STEP, QUESTIONS, Question, answer_model, weak_questions
-from knowlip.hcot.sentences import statements
-from knowlip.hcot.steps import CHAIN, calibration, run_chain
+from knowlip.hcot.rules.settle import SETTLED
+from knowlip.hcot.steps import calibration, run_chain
 from knowlip.hcot.view import Facts, TileView
 
 Task = TypeVar("Task")
@@ -46,42 +46,39 @@ async def describe(view: TileView, client: ChatClient, only_weak: bool) -> Descr
     """
     config = client.config
     measured, png = await asyncio.to_thread(lambda: (run_chain(view), picture(view.pixels, config.picture_px)))
-    said = statements(view.tile_id, measured)
-    questions = weak_questions(said, config.weak_below) if only_weak else QUESTIONS
+    sure = described(view.tile_id, measured)
+    questions = weak_questions(sure.statements, config.weak_below) if only_weak else QUESTIONS
     if not questions:
-        return Description(tuple(measured), tuple(said))
+        return sure
     talk = await converse(client, view, measured, png, questions)
-    facts, claims = await asyncio.to_thread(calibrated, view, talk.claims, config.model)
-    return Description(
-        tuple(facts),
-        tuple(statements(view.tile_id, facts)),
-        tuple(claims),
-        talk.prompt_tokens,
-        talk.completion_tokens,
-    )
+    facts, claims = await asyncio.to_thread(calibrated, measured, talk.claims, config.model)
+    return described(view.tile_id, facts, tuple(claims), talk.prompt_tokens, talk.completion_tokens)
 
 
-def calibrated(view: TileView, claims: Sequence[Claim], model: str) -> tuple[Facts, list[Claim]]:
+def calibrated(measured: Facts, claims: Sequence[Claim], model: str) -> tuple[Facts, list[Claim]]:
     """The facts of a tile with those claims that calibration leaves standing, and the claims with their outcome.
 
-    Step 5 runs over the measured facts and the accepted claims of steps 1 to 4, as it does without a model; accepted
-    claims of step 5 itself follow it.
+    Step 5 runs once more, over what was measured and the accepted claims together, which are held against the
+    measurements; terrain and function follow from what stands, unless a claim of them does.
+
+    Args:
+        measured: The calibrated facts of the evidence engine.
     """
     questions: dict[str, Question] = {q.name: q for q in QUESTIONS}
-    facts = run_chain(view, CHAIN[:-1])
     accepted = {
         c.question: as_fact(questions[c.question], c.value, model)
         for c in claims
         if c.outcome == "accepted" and c.value is not None
     }
-    facts.add(f for f in accepted.values() if f.step < LAST_STEP)
-    facts.add(calibration.run(view, facts))
-    facts.add(f for f in accepted.values() if f.step == LAST_STEP)
+    facts = Facts(f for f in measured if f.name not in calibration.DERIVED)
+    facts.add(accepted.values())
+    facts = calibration.calibrate(facts, measured)
     settled = []
     for claim in claims:
         fact = accepted.get(claim.question)
-        if fact is not None and (fact.name not in facts or facts[fact.name] != fact):
-            why = facts[fact.name].why if fact.name in facts else "what it is about was dropped"
+        if fact is not None and (fact.name not in facts or facts[fact.name].value != fact.value):
+            record = SETTLED + fact.name
+            why = facts[record].why if record in facts else "what it is about was dropped"
             claim = replace(claim, outcome="dropped", reason=f"calibration: {why}")
         settled.append(claim)
     return facts, settled

@@ -3,54 +3,70 @@
 from __future__ import annotations
 
 from knowlip.core.statements import Fact
+from knowlip.hcot.rules.settle import settle
 from knowlip.hcot.view import Facts, TileView
+from knowlip.hcot.words import boundary_word, density_word, layout_word
+
+DERIVED = ("terrain.kind", "function.main")
+"""What follows from calibrated facts, unless it was claimed and stands."""
 
 
 def run(view: TileView, facts: Facts) -> list[Fact]:
-    """Settle contradictions between map and measurement, and say what kind of ground and function this is."""
-    settled = _water_against_coast(facts) + _targets_need_water(facts)
-    trial = Facts([*facts, *settled])
-    if view.tile_id and any(f.name == "target.count" and f.value == 0 for f in settled):
-        for name in [f.name for f in facts if f.name.startswith("target.")]:
+    """Settle contradictions between map and measurement, and say what kind of ground and function this is.
+
+    Facts that lose are dropped in place.
+    """
+    before = {f.name: f for f in facts}
+    after = calibrate(facts)
+    for name in before:
+        if name not in after:
             facts.drop(name)
-        settled = [f for f in settled if f.name != "target.count"]
-        trial = Facts([*facts, *settled])
-    return [*settled, _terrain(trial), _function(trial)]
+    return [f for f in after if before.get(f.name) != f]
 
 
-def _water_against_coast(facts: Facts) -> list[Fact]:
-    """The open sea is water, whatever wind made of its brightness."""
-    sea, water = facts.number("coast.sea_share", -1), facts.number("cover.water.share")
-    if sea < 0.98 or water > 0.9:
-        return []
-    why = f"the coastline puts {sea:.0%} of the tile in the sea, backscatter only {water:.0%}; the coastline is exact"
-    return [
-        Fact("cover.water.share", round(sea, 3), 5, facts["coast.sea_share"].source, 0.9, None, why),
-        Fact("cover.order", ["water"], 5, facts["coast.sea_share"].source, 0.9, None, why),
-        Fact("water.kind", "sea", 5, facts["coast.sea_share"].source, 0.9, None, why),
-        Fact(
-            "cover.water.cells",
-            ["upper left", "upper right", "centre", "lower left", "lower right"],
-            5,
-            facts["coast.sea_share"].source,
-            0.9,
-            None,
-            why,
-        ),
-        *(
-            Fact(f"cover.{n}.share", 0.0, 5, facts["coast.sea_share"].source, 0.8, None, why)
-            for n in ("woodland", "farmland", "building", "road", "bare")
-        ),
+def calibrate(facts: Facts, measured: Facts | None = None) -> Facts:
+    """Facts without the contradictions that the rule base knows, and with terrain and function.
+
+    Args:
+        facts: What is known, measured or claimed.
+        measured: The calibrated facts of evidence alone, which claims are held against; none where all is evidence.
+    """
+    ground = None if measured is None else as_ground(measured)
+    settled = settle(facts, ground)
+    derived = [
+        derive(settled) for name, derive in zip(DERIVED, (_terrain, _function), strict=True) if name not in settled
     ]
+    settled.add(derived)
+    # what follows from facts that contradict each other may contradict them
+    return settle(settled, ground) if derived else settled
 
 
-def _targets_need_water(facts: Facts) -> list[Fact]:
-    """Ships where the map knows no sea and the water is smaller than they are would be on land."""
-    if "target.count" not in facts:
-        return []
-    if facts.number("coast.sea_share", -1) == 0 and facts.number("cover.water.share") < 0.05:
-        return [Fact("target.count", 0, 5, "calibration", 0.8, None, "too little water for ships, and no sea here")]
-    return []
+def as_ground(measured: Facts) -> Facts:
+    """Measured facts, with what they say in a model's or a person's words, and what they say is absent."""
+    ground, said = Facts(measured), []
+    if "pattern.edge_density" in measured and "layout.kind" not in measured:
+        said.append(_in_words(measured["pattern.grid"], "layout.kind", layout_word(measured)))
+    if "boundary.kind" not in measured and (word := boundary_word(measured)) is not None:
+        said.append(_in_words(measured["boundary.step_db"], "boundary.kind", word))
+    if "cover.building.share" in measured:
+        share = measured["cover.building.share"]
+        said.append(_in_words(share, "building.density", density_word(measured.number(share.name))))
+    if "cover.water.share" in measured and "water.kind" not in measured:
+        said.append(_in_words(measured["cover.water.share"], "water.kind", "none"))
+    if "cover.road.share" in measured and "road.lines" not in measured:
+        said.append(_in_words(measured["cover.road.share"], "road.lines", 0))
+    if "image.gsd_m" in measured and "target.count" not in measured:
+        said.append(Fact("target.count", 0, 4, "cfar", NOTHING_FOUND, None, "no bright target on water"))
+    ground.add(said)
+    return ground
+
+
+NOTHING_FOUND = 0.8
+"""Confidence of finding no target, which is no fact of the chain but the ground that claims stand on."""
+
+
+def _in_words(fact: Fact, name: str, word: str | int) -> Fact:
+    return Fact(name, word, fact.step, fact.source, fact.confidence, None, fact.why)
 
 
 def _terrain(facts: Facts) -> Fact:
@@ -74,7 +90,7 @@ Source: Hammond 1964, "Analysis of properties in land form geography", Annals of
 
 def _relief(facts: Facts) -> tuple[str, str, float, str]:
     """Plain, hilly or mountainous, its source, confidence and reason: by the elevation model, else by brightness."""
-    if "elevation.relief_m" in facts and "slope.gentle_share" in facts:
+    if "elevation.relief_m" in facts:
         relief_m, gentle = facts.number("elevation.relief_m"), facts.number("slope.gentle_share")
         why = f"{relief_m:.0f} m of relief around, {gentle:.0%} of the tile gentle"
         kind = "plain" if gentle > 0.5 or relief_m < HILLS_M else "hilly" if relief_m < MOUNTAINS_M else "mountainous"
@@ -109,7 +125,7 @@ def _mapped_function(facts: Facts) -> Fact | None:
 
 
 def _function(facts: Facts) -> Fact:
-    order = facts.value("cover.order", [""]) or ["bare"]
+    order = facts.value("cover.order", list[str]()) or ["bare"]
     main = order[0]
     built = facts.number("cover.building.share")
     source = "land cover and place"
@@ -141,4 +157,7 @@ def _function(facts: Facts) -> Fact:
             None,
             f"{built:.0%} built up",
         )
-    return Fact("function.main", _FUNCTION_OF[main], 5, source, 0.7, None, f"{main} covers most")
+    function = _FUNCTION_OF[main]
+    if main == "water" and len(order) > 1 and facts.number("cover.water.share") < 0.5:
+        function = f"mixed {function} and {_FUNCTION_OF[order[1]]}"
+    return Fact("function.main", function, 5, source, 0.7, None, f"{main} covers most")

@@ -9,7 +9,7 @@ from knowlip.hcot.view import Facts, TileView
 
 
 def run(view: TileView, facts: Facts) -> list[Fact]:
-    """Brightness against the scene and contrast, of the first polarisation."""
+    """Brightness against the scene and contrast, of the first polarisation, and the picture's scale."""
     db = view.pixels.db[0]
     level = float(np.nanmedian(db) - view.pixels.anchor_db[0])
     contrast = float(np.nanpercentile(db, 95) - np.nanpercentile(db, 5))
@@ -24,4 +24,16 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
             "median backscatter against the scene's bright level",
         ),
         Fact("image.contrast_db", round(contrast, 2), 0, "pixel statistics", 1.0, "dB", "5th to 95th percentile"),
+        *_scale(view),
+    ]
+
+
+def _scale(view: TileView) -> list[Fact]:
+    if view.gsd_m is None or view.properties.gsd_x_m is None or view.properties.gsd_y_m is None:
+        return []
+    rows, cols = view.properties.shape
+    area_km2 = rows * cols * view.properties.gsd_x_m * view.properties.gsd_y_m / 1e6
+    return [
+        Fact("image.gsd_m", round(view.gsd_m, 3), 0, "grid", 1.0, "m", "ground sample distance"),
+        Fact("image.area_km2", round(area_km2, 4), 0, "grid", 1.0, "km2", "ground that the tile covers"),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from knowlip.core.statements import NINE_GRID, Fact, TargetObject
@@ -26,7 +28,7 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
     shape = view.properties.shape
     longest = max(lengths)
     cells = [NINE_GRID[cell_of(t, shape)] for t in targets]
-    category = next(word for least, word in _SHIP_SIZES if longest >= least)
+    category = _by_length(longest)
     found = [
         Fact("target.class", "ship", 4, "cfar", sure),
         Fact("target.count", len(targets), 4, "cfar", sure, None, "bright targets on water"),
@@ -43,9 +45,25 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
         Fact("target.longest_m", round(longest, 1), 4, "second moments", 0.6, "m"),
         Fact("target.category", category, 4, "length", 0.6, None, f"the longest measures {longest:.0f} m"),
     ]
+    found += _one_by_one(targets, shape, sure)
     if len(targets) > 1:
         found.append(Fact("target.arrangement", arrangement(targets), 4, "positions", 0.6))
     return found
+
+
+def _one_by_one(targets: Sequence[TargetObject], shape: tuple[int, int], sure: float) -> list[Fact]:
+    """Where each target's centre lies, and its type where it is known."""
+    percent = [round(100 * at / size, 1) for t in targets for at, size in zip(t.centre, shape[::-1], strict=True)]
+    types = [t.subtype or (_by_length(t.length_m) if t.cls == "ship" else "") for t in targets]
+    where = "x, y, x, y, …: centres from the upper left corner"
+    return [
+        Fact("target.positions", percent, 4, "cfar", sure, "percent of width and height", where),
+        Fact("target.types", types, 4, "length", min(sure, 0.6), None, "by each one's length"),
+    ]
+
+
+def _by_length(length_m: float) -> str:
+    return next(word for least, word in _SHIP_SIZES if length_m >= least)
 
 
 def cell_of(target: TargetObject, shape: tuple[int, int]) -> int:

@@ -6,12 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from knowlip.core.statements import LANDCOVER, NINE_GRID, Fact
-from knowlip.hcot.cover import CELL_PX, CODE, CoverMap
+from knowlip.core.statements import LANDCOVER, LANDFORM, NINE_GRID, PRESENT_SHARE, Fact
+from knowlip.hcot.cover import CELL_PX, CLASSES, CODE, CoverMap
 from knowlip.hcot.view import Facts, TileView
-
-PRESENT_SHARE = 0.03
-"""A class is present from this share of the tile on."""
 
 _SOURCE = "backscatter and texture"
 
@@ -23,7 +20,7 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
     order = sorted(shares, key=lambda n: -shares[n])
     sure = float(m.confidence[m.codes > 0].mean()) if (m.codes > 0).any() else 0.0
     found = [
-        Fact(f"cover.{n}.share", round(s, 3), 3, _SOURCE, sure, None, f"share of cells classified {n}")
+        Fact(f"cover.{n}.share", round(s, 3), 3, _SOURCE, sure, None, f"expected share of {n}")
         for n, s in shares.items()
     ]
     found.append(
@@ -36,7 +33,7 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
             found.append(
                 Fact(
                     f"cover.{name}.cells",
-                    cells_of(m.codes == CODE[name]),
+                    cells_of(_density(m, name)),
                     3,
                     _SOURCE,
                     sure,
@@ -47,7 +44,7 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
     found.append(
         Fact(
             "cover.cell_main",
-            cell_main(m.codes),
+            cell_main(m),
             3,
             _SOURCE,
             sure,
@@ -55,6 +52,8 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
             "dominant class of each cell of the nine-grid",
         )
     )
+    why = "dominant class of each cell of the nine-grid, woodland and farmland taken together"
+    found.append(Fact("cover.cell_landform", cell_landform(m), 3, _SOURCE, sure, None, why))
     found += _pattern(m, shares)
     if (gsd_m := view.properties.gsd_x_m) is not None:
         # what a water body is called depends on its size
@@ -73,15 +72,20 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
     return found
 
 
-def _nine(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Shares `(9,)` of a mask in the nine-grid's cells."""
-    h, w = mask.shape
+def _nine(values: NDArray[np.bool_] | NDArray[np.float32]) -> NDArray[np.float64]:
+    """Means `(9,)` of a mask or of probabilities in the nine-grid's cells."""
+    h, w = values.shape
     rows, cols = np.arange(h) * 3 // h, np.arange(w) * 3 // w
     index = rows[:, None] * 3 + cols
-    return np.bincount(index.ravel(), mask.ravel(), 9) / np.bincount(index.ravel(), minlength=9)
+    return np.bincount(index.ravel(), values.ravel(), 9) / np.bincount(index.ravel(), minlength=9)
 
 
-def cells_of(mask: NDArray[np.bool_]) -> list[str]:
+def _density(m: CoverMap, name: str) -> NDArray[np.bool_] | NDArray[np.float32]:
+    """Where a class is, `(h, w)`: roads by their lines, all else by probability."""
+    return m.codes == CODE["road"] if name == "road" else m.probability[CLASSES.index(name)]
+
+
+def cells_of(mask: NDArray[np.bool_] | NDArray[np.float32]) -> list[str]:
     """Names of the nine-grid's cells where a mask is denser than its mean and fills at least a sixth, fullest first."""
     filled = _nine(mask)
     least = max(filled.mean(), 1 / 6)
@@ -89,10 +93,22 @@ def cells_of(mask: NDArray[np.bool_]) -> list[str]:
     return [NINE_GRID[i] for i in chosen] or [NINE_GRID[int(filled.argmax())]]
 
 
-def cell_main(codes: NDArray[np.uint8]) -> list[str]:
-    """The dominant class of each cell of the nine-grid, `unknown` without data."""
-    filled = np.stack([_nine(codes == code) for code in LANDCOVER])
-    names = list(LANDCOVER.values())
+def cell_main(m: CoverMap) -> list[str]:
+    """The class of the largest expected share in each cell of the nine-grid, `unknown` without data."""
+    return _largest({name: _nine(p) for name, p in zip(CLASSES, m.probability, strict=True)})
+
+
+def cell_landform(m: CoverMap) -> list[str]:
+    """As `cell_main`, in the classes of `LANDFORM`."""
+    total: dict[str, NDArray[np.float64]] = {}
+    for name, p in zip(CLASSES, m.probability, strict=True):
+        total[LANDFORM[name]] = total.get(LANDFORM[name], 0.0) + _nine(p)
+    return _largest(total)
+
+
+def _largest(shares: dict[str, NDArray[np.float64]]) -> list[str]:
+    """The name of the largest share in each cell, from `(9,)` shares by name."""
+    names, filled = list(shares), np.stack(list(shares.values()))
     return [
         names[int(k)] if top > 0 else "unknown"
         for k, top in zip(filled.argmax(axis=0), filled.max(axis=0), strict=True)
@@ -158,9 +174,9 @@ def _boundary_jump(m: CoverMap) -> float | None:
 
 
 def _water(m: CoverMap, shares: dict[str, float], facts: Facts, cell_m: float) -> list[Fact]:
-    if shares["water"] < 0.005:
+    labels, count = ndimage.label(m.codes == CODE["water"])
+    if shares["water"] < 0.005 or count == 0:
         return []
-    labels, _ = ndimage.label(m.codes == CODE["water"])
     sizes = np.bincount(labels.ravel())[1:]
     biggest = int(sizes.argmax()) + 1
     y, x = np.nonzero(labels == biggest)
