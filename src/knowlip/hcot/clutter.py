@@ -1,7 +1,8 @@
 """Thresholds of a constant false alarm rate in gamma and K clutter.
 
-Sources: Crisp 2004, "The State-of-the-Art in Ship Detection in Synthetic Aperture Radar Imagery", DSTO-RR-0272; for K
-clutter of several looks Ward 1981, "Compound representation of high resolution sea clutter", Electronics Letters 17(16).
+Sources: Crisp 2004, "The State-of-the-Art in Ship Detection in Synthetic Aperture Radar Imagery", DSTO-RR-0272; K
+clutter of several looks is of Ward 1981, "Compound representation of high resolution sea clutter", Electronics Letters
+17(16).
 """
 
 from __future__ import annotations

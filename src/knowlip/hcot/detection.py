@@ -126,7 +126,7 @@ def detect(power: NDArray[np.float32], ground: NDArray[np.bool_], looks: float, 
 
 
 def _normalised(power: NDArray[np.float32], clear: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """`(h, w)` power over the clutter's local mean, averaged over polarisations; far from clutter, over its global mean."""
+    """`(h, w)` power over the clutter's local mean, or far from clutter its global mean; averaged over polarisations."""
     weight = clear.astype(np.float32)
     share = ndimage.uniform_filter(weight, _CLUTTER_CELLS, mode="constant")
     # a fiftieth of the global mean in every window steadies windows that hold little clutter
@@ -154,17 +154,18 @@ def _groups(
     labels, count = ndimage.label(linked, _EIGHT)
     if not count:
         return ()
-    peak = ndimage.maximum(np.where(seed, level, 0), labels, np.arange(1, count + 1))
+    peak = np.zeros(count + 1, np.float32)
+    np.maximum.at(peak, labels[seed], level[seed])
     found = []
     for k, window in enumerate(ndimage.find_objects(labels), 1):
-        if peak[k - 1] <= 0:
+        if peak[k] <= 0:
             continue
         rows, cols = window
         mask = labels[window] == k
         h, w = level.shape
         at_edge = rows.start == 0 or cols.start == 0 or rows.stop == h or cols.stop == w
         if max(mask.shape) * cell_m > LARGEST_M:
-            found.append(Group(window, mask & grown[window], 0.0, 0.0, float(peak[k - 1]), least, at_edge, True))
+            found.append(Group(window, mask & grown[window], 0.0, 0.0, float(peak[k]), least, at_edge, True))
             continue
         top, left = max(0, rows.start - _FAR_CELLS), max(0, cols.start - _FAR_CELLS)
         around = (slice(top, rows.stop + _FAR_CELLS), slice(left, cols.stop + _FAR_CELLS))
@@ -174,14 +175,14 @@ def _groups(
         ring = near & ~close
         far = ndimage.binary_dilation(near, _EIGHT, iterations=_FAR_CELLS - _NEAR_CELLS) & ~near & valid[around]
         # side lobes beside it are not in its way
-        in_the_way = (labels[around][ring] > 0) & (level[around][ring] > _IN_THE_WAY * peak[k - 1])
+        in_the_way = (labels[around][ring] > 0) & (level[around][ring] > _IN_THE_WAY * peak[k])
         found.append(
             Group(
                 window,
                 mask & grown[window],
                 1 - float(in_the_way.mean()) if in_the_way.size else 0.0,
                 float(ground[around][far].mean()) if far.any() else 0.0,
-                float(peak[k - 1]),
+                float(peak[k]),
                 least,
                 at_edge,
                 False,

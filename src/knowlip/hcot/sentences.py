@@ -237,6 +237,8 @@ def _targets(content: Callable[[Facts, int, str], Told]) -> Callable[[Facts], To
     """Content of tiles that have targets: `content(facts, number, class)`."""
 
     def of(f: Facts) -> Told:
+        if "target.count" not in f and "target.doubt" in f:
+            return f"the number of targets is in doubt: {f.value('target.doubt', '')}"
         n = int(f.number("target.count"))
         return content(f, n, f.value("target.class", "ship")) if n > 0 else "no target was detected"
 

@@ -19,6 +19,7 @@ from knowlip.corpus.store import TilePixels
 from knowlip.hcot import detection
 from knowlip.hcot.boxes import Box, oriented_box
 from knowlip.hcot.cover import CELL_PX, CODE, CoverMap
+from knowlip.hcot.cover.cells import AROUND
 
 MAX_LENGTH_M = 450.0
 _MAX_WIDTH_M = 90.0
@@ -30,6 +31,7 @@ _QUAY = "bright returns touch land or each other"
 SPREAD_PX = 2.0
 """Width of the point spread: products are sampled with 1.4 to 2 pixels to a resolution cell."""
 _LEAST_WATER = 0.02
+_AS_DARK_DB = 3.0
 _FINE = 4
 """Points across a cell at which a target's outline is drawn."""
 _EDGE, _EDGE_REACH = 0.04, 5
@@ -60,19 +62,28 @@ class Targets:
     doubt: str = ""
 
 
+def water_cells(cover: CoverMap) -> NDArray[np.bool_]:
+    """`(h, w)` cells of water, with the dark halo that a bright target's texture takes from it."""
+    water: NDArray[np.bool_] = cover.codes == CODE["water"]
+    if not water.any():
+        return water
+    dark = cover.mean_db < cover.mean_db[water].mean() + _AS_DARK_DB
+    return water | (dark & ndimage.maximum_filter(water, AROUND))
+
+
 def find_targets(
-    pixels: TilePixels, cover: CoverMap, water: NDArray[np.bool_], looks: float, gsd_m: float, look_azimuth_deg: float | None
+    pixels: TilePixels, cover: CoverMap, looks: float, gsd_m: float, look_azimuth_deg: float | None
 ) -> Targets:
     """Find ships in a tile.
 
     Args:
         pixels: The tile.
         cover: Its land cover.
-        water: `(h, w)` cells of water.
         looks: Equivalent number of looks of a cell's speckle.
         gsd_m: Ground sample distance, metres.
         look_azimuth_deg: Direction of range, clockwise from the grid's up; None where it is not known.
     """
+    water = water_cells(cover)
     if water.mean() < _LEAST_WATER:
         return Targets()
     found = detection.detect(detection.cell_power(pixels), water, looks, CELL_PX * gsd_m)
@@ -122,7 +133,9 @@ def _judged(
             return "a return is too faint for its length, as the ghost of a target elsewhere is"
     if faint:
         return "a return is faint"
-    if group.at_edge and (_depth(group, found) < max(group.mask.shape) / 2 or box.length_px < _HALF_SEEN * box.width_px):
+    if group.at_edge and (
+        _depth(group, found) < max(group.mask.shape) / 2 or box.length_px < _HALF_SEEN * box.width_px
+    ):
         return "a target is cut by the frame"
     if length_m > 6 * CELL_PX * gsd_m and (box.length_px < _SLENDER * box.width_px or box.fill < _FILLED):
         return "a bright return has no ship's shape"
@@ -148,9 +161,7 @@ def _has_bright_shore(
     return bool((found.level[group.window][shore] > _SHORE).any())
 
 
-def _is_side_lobe(
-    group: detection.Group, found: detection.Detections, look_azimuth_deg: float | None
-) -> bool:
+def _is_side_lobe(group: detection.Group, found: detection.Detections, look_azimuth_deg: float | None) -> bool:
     """Whether a group lies in range or azimuth of one that is brighter by more than side lobes are weaker."""
     here = _middle(group)
     for other in found.groups:
