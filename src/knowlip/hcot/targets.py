@@ -45,8 +45,8 @@ _GHOST, _FAINT_GHOST, _SHORTEST_M = 10**-0.9, 10**-0.5, 20.0
 """A group with less than this of the cross section expected of its length is an ambiguity's ghost, not a ship."""
 _FAINT = 4.0
 """Multiples of what a cell has to exceed that a ship's peak reaches."""
-_SIDE_LOBE, _SIDE_LOBE_REACH = 10**-1.5, 40
-"""Side lobes are weaker than their target by this, and no further off, cells."""
+_SIDE_LOBE = 4.0
+"""Multiples of an untapered spectrum's side lobes, 1 / (pi n)^2 at n resolution cells, that several points may give."""
 
 
 @dataclass(frozen=True)
@@ -162,13 +162,12 @@ def _has_bright_shore(
 
 
 def _is_side_lobe(group: detection.Group, found: detection.Detections, look_azimuth_deg: float | None) -> bool:
-    """Whether a group lies in range or azimuth of one that is brighter by more than side lobes are weaker."""
+    """Whether a group lies in range or azimuth of one so bright that its side lobes reach there."""
     here = _middle(group)
     for other in found.groups:
-        if other.contrast * _SIDE_LOBE < group.contrast:
-            continue
         off = _middle(other) - here
-        if np.hypot(*off) > _SIDE_LOBE_REACH + max(other.mask.shape) / 2:
+        beyond = np.hypot(*off) - max(other.mask.shape) / 2
+        if other is group or group.contrast > _SIDE_LOBE * other.contrast / max(np.pi * beyond, 1.0) ** 2:
             continue
         if look_azimuth_deg is None:
             return True
