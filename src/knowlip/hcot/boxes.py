@@ -68,7 +68,8 @@ def oriented_box(mask: NDArray[np.bool_], spread_px: float) -> Box:
     angles = np.arctan2(vectors[1, 1], vectors[0, 1]) + np.deg2rad(_TURNS_DEG)
     ahead = np.stack([np.cos(angles), np.sin(angles)])
     right = np.stack([-ahead[1], ahead[0]])
-    across = np.quantile(right.T @ off, _SIDES, axis=1)
+    sides = [round(q * (off.shape[1] - 1)) for q in _SIDES]
+    across = np.sort(right.T @ off, axis=1)[:, sides].T
     best = int(np.argmin(across[1] - across[0]))
     places = ahead[:, best] @ off
     along = np.array([places.min(), places.max()])

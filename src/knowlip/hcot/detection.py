@@ -27,7 +27,9 @@ SIDE_LOBE = 0.012
 _SIDE_LOBE_CELLS = 15
 _CLUTTER_CELLS = 25
 _LEAST_CLUTTER_CELLS = 150
-_PASSES = 3
+_PASSES = 2
+_SPREAD_CELLS = 7
+"""Window that a strong return takes out of the clutter."""
 _GAP_M = 16.0
 """Parts of one target lie nearer to each other than this; ships lie further apart."""
 LARGEST_M = 600.0
@@ -99,8 +101,8 @@ def detect(power: NDArray[np.float32], ground: NDArray[np.bool_], looks: float, 
     Returns:
         None where too little ground is there to fit its clutter, or nothing exceeds it.
     """
-    valid = ~np.isnan(power).any(axis=0)
-    clear = ground & valid
+    valid: NDArray[np.bool_] = np.isfinite(power.sum(axis=0))
+    clear: NDArray[np.bool_] = ground & valid
     if np.count_nonzero(clear) < _LEAST_CLUTTER_CELLS:
         return None
     power = np.where(valid, power, np.float32(0))
@@ -111,13 +113,13 @@ def detect(power: NDArray[np.float32], ground: NDArray[np.bool_], looks: float, 
     # each pass takes what stood out in the one before, with its surroundings, out of the clutter
     for _ in range(_PASSES):
         bright = level > clutter.threshold(1e-3, looks, order)
-        strong = ndimage.binary_dilation(level > clutter.threshold(FALSE_ALARM_RATE, looks, order), iterations=3)
+        strong = ndimage.maximum_filter(level > clutter.threshold(FALSE_ALARM_RATE, looks, order), _SPREAD_CELLS)
         fair = clear & ~strong & ~bright
         if np.count_nonzero(fair) < _LEAST_CLUTTER_CELLS:
             return None
         level = _normalised(power, fair)
         order = clutter.texture_order(level[clear & ~strong], looks)
-    seed = valid & (level > clutter.threshold(FALSE_ALARM_RATE, looks, order))
+    seed: NDArray[np.bool_] = valid & (level > clutter.threshold(FALSE_ALARM_RATE, looks, order))
     if not seed.any():
         return None
     least = clutter.threshold(GROWN_RATE, looks, order)
@@ -126,15 +128,14 @@ def detect(power: NDArray[np.float32], ground: NDArray[np.bool_], looks: float, 
 
 
 def _normalised(power: NDArray[np.float32], clear: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """`(h, w)` power over the clutter's local mean, or far from clutter its global mean; averaged over polarisations."""
+    """`(h, w)` power over the clutter's local mean, or far from clutter its global mean; mean over polarisations."""
     weight = clear.astype(np.float32)
-    share = ndimage.uniform_filter(weight, _CLUTTER_CELLS, mode="constant")
+    share = ndimage.uniform_filter(weight, _CLUTTER_CELLS, mode="constant") + np.float32(1 / 50)
     # a fiftieth of the global mean in every window steadies windows that hold little clutter
     total = np.zeros(clear.shape, np.float32)
     for p in power:
-        overall = np.float32(p[clear].mean())
         local = ndimage.uniform_filter(p * weight, _CLUTTER_CELLS, mode="constant")
-        total += p / np.maximum((local + overall / 50) / (share + np.float32(1 / 50)), np.float32(1e-12))
+        total += p * share / np.maximum(local + np.float32(p[clear].mean() / 50), np.float32(1e-12))
     return total / np.float32(len(power))
 
 
@@ -152,40 +153,59 @@ def _groups(
         pad = np.pad(grown, reach)
         linked = ndimage.binary_closing(pad, _EIGHT, iterations=reach)[reach:-reach, reach:-reach]
     labels, count = ndimage.label(linked, _EIGHT)
-    if not count:
-        return ()
-    peak = np.zeros(count + 1, np.float32)
-    np.maximum.at(peak, labels[seed], level[seed])
+    peaks = np.zeros(count + 1, np.float32)
+    np.maximum.at(peaks, labels[seed], level[seed])
+    on_ground, in_frame = _Sums.of(ground & valid), _Sums.of(valid)
     found = []
     for k, window in enumerate(ndimage.find_objects(labels), 1):
-        if peak[k] <= 0:
+        if peaks[k] <= 0:
             continue
-        rows, cols = window
-        mask = labels[window] == k
-        h, w = level.shape
-        at_edge = rows.start == 0 or cols.start == 0 or rows.stop == h or cols.stop == w
-        if max(mask.shape) * cell_m > LARGEST_M:
-            found.append(Group(window, mask & grown[window], 0.0, 0.0, float(peak[k]), least, at_edge, True))
-            continue
-        top, left = max(0, rows.start - _FAR_CELLS), max(0, cols.start - _FAR_CELLS)
-        around = (slice(top, rows.stop + _FAR_CELLS), slice(left, cols.stop + _FAR_CELLS))
-        own = labels[around] == k
-        close = ndimage.binary_dilation(own, _EIGHT, iterations=1)
-        near = ndimage.binary_dilation(close, _EIGHT, iterations=_NEAR_CELLS - 1) & valid[around]
-        ring = near & ~close
-        far = ndimage.binary_dilation(near, _EIGHT, iterations=_FAR_CELLS - _NEAR_CELLS) & ~near & valid[around]
-        # side lobes beside it are not in its way
-        in_the_way = (labels[around][ring] > 0) & (level[around][ring] > _IN_THE_WAY * peak[k])
-        found.append(
-            Group(
-                window,
-                mask & grown[window],
-                1 - float(in_the_way.mean()) if in_the_way.size else 0.0,
-                float(ground[around][far].mean()) if far.any() else 0.0,
-                float(peak[k]),
-                least,
-                at_edge,
-                False,
-            )
-        )
+        own = labels[window] == k
+        share = on_ground.around(window) / max(in_frame.around(window), 1)
+        clear, large = 0.0, max(own.shape) * cell_m > LARGEST_M
+        if share > 0 and not large:
+            clear = _clear(window, labels, k, level, _IN_THE_WAY * float(peaks[k]))
+        edges = zip(window, level.shape, strict=True)
+        at_edge = any(s.start == 0 or s.stop == size for s, size in edges)
+        found.append(Group(window, own & grown[window], clear, share, float(peaks[k]), least, at_edge, large))
     return tuple(found)
+
+
+def _clear(
+    window: tuple[slice, slice], labels: NDArray[np.int32], k: int, level: NDArray[np.float32], strong: float
+) -> float:
+    """Share of what lies within `_NEAR_CELLS` of a group that no other group's strong cells take."""
+    around = _grown(window, _NEAR_CELLS)
+    own = labels[around] == k
+    close = ndimage.maximum_filter(own, 3, mode="constant")
+    ring = ndimage.maximum_filter(own, 2 * _NEAR_CELLS + 1, mode="constant") & ~close
+    # side lobes beside it are not in its way
+    other = (labels[around] > 0) & (level[around] > strong) & ring
+    return 1 - float(np.count_nonzero(other)) / max(float(np.count_nonzero(ring)), 1.0)
+
+
+def _grown(window: tuple[slice, slice], by: int) -> tuple[slice, slice]:
+    rows, cols = (slice(max(0, s.start - by), s.stop + by) for s in window)
+    return rows, cols
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Sums of a mask from its upper left corner on, by which any window's sum is had at once."""
+
+    table: NDArray[np.int32]
+
+    @staticmethod
+    def of(mask: NDArray[np.bool_]) -> _Sums:
+        return _Sums(np.pad(mask.astype(np.int32).cumsum(0).cumsum(1), ((1, 0), (1, 0))))
+
+    def around(self, window: tuple[slice, slice]) -> int:
+        """What lies from `_NEAR_CELLS` to `_FAR_CELLS` around a window."""
+        return self._within(_grown(window, _FAR_CELLS)) - self._within(_grown(window, _NEAR_CELLS))
+
+    def _within(self, window: tuple[slice, slice]) -> int:
+        (top, bottom), (left, right) = (
+            (s.start, min(s.stop, n - 1)) for s, n in zip(window, self.table.shape, strict=True)
+        )
+        t = self.table
+        return int(t[bottom, right] - t[top, right] - t[bottom, left] + t[top, left])
