@@ -34,7 +34,8 @@ _GAP_M = 16.0
 """Parts of one target lie nearer to each other than this; ships lie further apart."""
 LARGEST_M = 600.0
 """No target is larger, with its side lobes."""
-_NEAR_CELLS, _FAR_CELLS = 4, 10
+_NEAR_CELLS, FAR_CELLS = 4, 10
+"""How far around a group is looked for what stands in its way, and from there on for the ground it stands on."""
 _IN_THE_WAY = 0.03
 """What stands beside a target returns at least this share of its peak, over any window's side lobes."""
 _EIGHT = np.ones((3, 3), bool)
@@ -175,7 +176,7 @@ def _clear(
     window: tuple[slice, slice], labels: NDArray[np.int32], k: int, level: NDArray[np.float32], strong: float
 ) -> float:
     """Share of what lies within `_NEAR_CELLS` of a group that no other group's strong cells take."""
-    around = _grown(window, _NEAR_CELLS)
+    around = grown_window(window, _NEAR_CELLS)
     own = labels[around] == k
     close = ndimage.maximum_filter(own, 3, mode="constant")
     ring = ndimage.maximum_filter(own, 2 * _NEAR_CELLS + 1, mode="constant") & ~close
@@ -184,7 +185,8 @@ def _clear(
     return 1 - float(np.count_nonzero(other)) / max(float(np.count_nonzero(ring)), 1.0)
 
 
-def _grown(window: tuple[slice, slice], by: int) -> tuple[slice, slice]:
+def grown_window(window: tuple[slice, slice], by: int) -> tuple[slice, slice]:
+    """Rows and columns with so many more on every side; what lies beyond the frame's end is cut by slicing."""
     rows, cols = (slice(max(0, s.start - by), s.stop + by) for s in window)
     return rows, cols
 
@@ -200,8 +202,8 @@ class _Sums:
         return _Sums(np.pad(mask.astype(np.int32).cumsum(0).cumsum(1), ((1, 0), (1, 0))))
 
     def around(self, window: tuple[slice, slice]) -> int:
-        """What lies from `_NEAR_CELLS` to `_FAR_CELLS` around a window."""
-        return self._within(_grown(window, _FAR_CELLS)) - self._within(_grown(window, _NEAR_CELLS))
+        """What lies from `_NEAR_CELLS` to `FAR_CELLS` around a window."""
+        return self._within(grown_window(window, FAR_CELLS)) - self._within(grown_window(window, _NEAR_CELLS))
 
     def _within(self, window: tuple[slice, slice]) -> int:
         (top, bottom), (left, right) = (

@@ -19,9 +19,9 @@ from scipy import ndimage
 from knowlip.core.statements import TargetObject
 from knowlip.corpus.store import TilePixels
 from knowlip.hcot.boxes import Box, oriented_box
-from knowlip.hcot.cover import CELL_PX, CODE, CoverMap
+from knowlip.hcot.cover import CELL_PX, CLASSES, CODE, CoverMap
 from knowlip.hcot.cover.cells import AROUND
-from knowlip.hcot.detection import Detections, Group, cell_power, detect
+from knowlip.hcot.detection import FAR_CELLS, Detections, Group, cell_power, detect, grown_window
 
 MAX_LENGTH_M, _MAX_WIDTH_M = 450.0, 90.0
 """Seawise Giant, the longest ship ever, had 458 m; the widest hulls have some 70 m, and returns spread."""
@@ -32,6 +32,8 @@ _AS_DARK_DB = 3.0
 """Ground within the reach of the cover map's windows is water too if it is no brighter than water's mean by more."""
 _CLEAR, _ON_WATER, _ON_LAND = 0.85, 0.7, 0.25
 """Shares of clear surroundings and of water around a ship, and of water around what stands on land."""
+_LEAST_SURE, _MOST_SURE = 0.4, 0.9
+"""Confidence in a ship on what is hardly and what is surely water."""
 _FAINT = 4.0
 """Multiples of what a cell has to exceed that a ship's peak reaches."""
 _GHOST, _FAINT_GHOST, _SHORTEST_M = 10**-0.9, 10**-0.5, 20.0
@@ -44,7 +46,6 @@ _SLENDER, _FILLED = 2.2, 0.35
 """A ship of six cells and more is at least so many times as long as wide, and fills so much of its box."""
 _BERTH_M, _SHORE = 60.0, 20.0
 """How far from open water a berthed ship's far side lies at most, and multiples of the water's mean that it reaches."""
-_QUAY = "bright returns touch land or each other"
 _FINE = 4
 """Points across a cell at which a target's outline is drawn."""
 _EDGE, _EDGE_REACH = 0.04, 5
@@ -82,7 +83,7 @@ def find_targets(
     found = detect(cell_power(pixels), water, looks, CELL_PX * gsd_m)
     if found is None:
         return Targets()
-    tile = _Tile(found, pixels, water, gsd_m, look_azimuth_deg)
+    tile = _Tile(found, pixels, water, cover.probability[CLASSES.index("water")], gsd_m, look_azimuth_deg)
     verdicts = [v for g in found.groups if (v := _judged(g, tile)) is not None]
     doubts = [v for v in verdicts if isinstance(v, str)]
     return Targets(tuple(v for v in verdicts if not isinstance(v, str)), doubts[0] if doubts else "")
@@ -104,8 +105,15 @@ class _Tile:
     found: Detections
     pixels: TilePixels
     water: NDArray[np.bool_]
+    probability: NDArray[np.float32]
     gsd_m: float
     look_azimuth_deg: float | None
+
+    def water_around(self, group: Group) -> float:
+        """Mean probability of water over the dark cells around a group."""
+        around = grown_window(group.window, FAR_CELLS)
+        dark = self.water[around] & ~self.found.grown[around]
+        return float(self.probability[around][dark].mean()) if dark.any() else 0.0
 
     @cached_property
     def bright_shore(self) -> NDArray[np.bool_]:
@@ -126,11 +134,13 @@ def _judged(group: Group, tile: _Tile) -> TargetObject | str | None:
     if not group.large and group.ground < (_ON_WATER if faint else _ON_LAND):
         # shores have many faint ones
         return None
-    if not group.large and (group.clear < _CLEAR or group.ground < _ON_WATER):
-        return _QUAY
-    box = None if group.large else _box(group, tile.found.level)
+    on_water = not group.large and group.ground >= _ON_WATER
+    if on_water and group.clear < _CLEAR:
+        return "bright returns touch each other"
+    box = _box(group, tile.found.level) if on_water else None
     if box is None or box.length_px * tile.gsd_m > MAX_LENGTH_M or box.width_px * tile.gsd_m > _MAX_WIDTH_M:
-        return _QUAY if (group.mask & tile.bright_shore[group.window]).any() else None
+        at_berth = (group.mask & tile.bright_shore[group.window]).any()
+        return "bright returns by the shore may be ships at berth" if at_berth else None
     if _is_side_lobe(group, tile):
         return None
     length_m, width_m = box.length_px * tile.gsd_m, box.width_px * tile.gsd_m
@@ -148,7 +158,8 @@ def _judged(group: Group, tile: _Tile) -> TargetObject | str | None:
     large = length_m > 6 * CELL_PX * tile.gsd_m
     if large and (box.length_px < _SLENDER * box.width_px or box.fill < _FILLED):
         return "a bright return has no ship's shape"
-    return TargetObject("ship", None, box.corners, length_m, width_m, box.heading_deg, "cfar", 0.9)
+    sure = _LEAST_SURE + (_MOST_SURE - _LEAST_SURE) * tile.water_around(group)
+    return TargetObject("ship", None, box.corners, length_m, width_m, box.heading_deg, "cfar", sure)
 
 
 def _is_side_lobe(group: Group, tile: _Tile) -> bool:

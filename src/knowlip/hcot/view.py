@@ -131,7 +131,7 @@ class TileView:
 
     @cached_property
     def detections(self) -> targets.Targets:
-        """Ships and aircraft, and what makes their number doubtful; none on a chip, whose pixels have no size."""
+        """Ships, and what makes their number doubtful; none on a chip, whose pixels have no size."""
         if self.gsd_m is None:
             return targets.Targets()
         # the ln of gamma clutter has a variance near 1 / looks

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,54 +18,50 @@ _SHIP_SIZES = (
 """Lower ends of overall length in metres; IMO size classes grouped to what length alone can tell."""
 
 
+_IN_DOUBT = 0.5
+"""Share of the confidence in single targets that is left where their number is in doubt."""
+
+
 def run(view: TileView, facts: Facts) -> list[Fact]:
-    """Where targets of the commonest class lie, what they measure and may be; their number unless it is in doubt."""
+    """Where ships lie, what they measure and may be; their number unless it is in doubt."""
     found, gsd_m = view.detections, view.gsd_m
     doubt = [Fact("target.doubt", found.doubt, 4, "cfar", 0.9)] if found.doubt else []
     if not found.objects or gsd_m is None:
         return doubt
-    cls = Counter(t.cls for t in found.objects).most_common(1)[0][0]
-    targets = [t for t in found.objects if t.cls == cls]
-    told = [*_one_by_one(targets, view.properties.shape), *doubt]
+    targets = found.objects
+    sure = float(np.mean([t.confidence for t in targets])) * (_IN_DOUBT if doubt else 1)
+    told = [*_one_by_one(targets, view.properties.shape, sure), *doubt]
     # of some that others may belong to, neither the number nor what is typical of all is known
-    return told if doubt else [*told, *_together(targets, cls, gsd_m, view.properties.shape)]
+    return told if doubt else [*told, *_together(targets, gsd_m, sure)]
 
 
-def _one_by_one(targets: Sequence[TargetObject], shape: tuple[int, int]) -> list[Fact]:
+def _one_by_one(targets: Sequence[TargetObject], shape: tuple[int, int], sure: float) -> list[Fact]:
     """Where each target's centre lies, and its type where it is known."""
-    sure = float(np.mean([t.confidence for t in targets]))
     percent = [round(100 * at / size, 1) for t in targets for at, size in zip(t.centre, shape[::-1], strict=True)]
-    types = [t.subtype or (_by_length(t.length_m) if t.cls == "ship" else "") for t in targets]
+    types = [t.subtype or _by_length(t.length_m) for t in targets]
     where = "x, y, x, y, …: centres from the upper left corner"
     cells = sorted({NINE_GRID[cell_of(t, shape)] for t in targets}, key=NINE_GRID.index)
     return [
         Fact("target.class", targets[0].cls, 4, "cfar", sure),
         Fact("target.cells", cells, 4, "cfar", sure),
         Fact("target.positions", percent, 4, "cfar", sure, "percent of width and height", where),
-        Fact("target.types", types, 4, "length", min(sure, 0.6), None, "by each one's size"),
+        Fact("target.types", types, 4, "length", min(sure, 0.6), None, "by each one's length"),
     ]
 
 
-def _together(targets: Sequence[TargetObject], cls: str, gsd_m: float, shape: tuple[int, int]) -> list[Fact]:
+def _together(targets: Sequence[TargetObject], gsd_m: float, sure: float) -> list[Fact]:
     """Number, sizes, category and arrangement of all of them."""
-    sure = float(np.mean([t.confidence for t in targets]))
-    longest = max(targets, key=lambda t: t.length_m)
-    ground = "water" if cls == "ship" else "an apron"
+    longest_m = max(t.length_m for t in targets)
     within = f"median; ± {2 * gsd_m:.0f} m by the resolution"
     found = [
-        Fact("target.count", len(targets), 4, "cfar", sure, None, f"bright targets on {ground}"),
+        Fact("target.count", len(targets), 4, "cfar", sure, None, "bright targets on water"),
         _metres("target.length_m", float(np.median([t.length_m for t in targets])), within),
-        _metres("target.longest_m", longest.length_m),
+        _metres("target.width_m", float(np.median([t.width_m for t in targets])), within),
+        _metres("target.longest_m", longest_m),
+        Fact(
+            "target.category", _by_length(longest_m), 4, "length", 0.6, None, f"the longest measures {longest_m:.0f} m"
+        ),
     ]
-    across = float(np.median([t.width_m for t in targets]))
-    if cls == "aircraft":
-        found += [_metres("target.wingspan_m", across, within), Fact("target.region", "apron", 4, "cfar", 0.7)]
-    else:
-        found.append(_metres("target.width_m", across, within))
-    category = _by_length(longest.length_m) if cls == "ship" else longest.subtype
-    if category:
-        why = f"the longest measures {longest.length_m:.0f} m"
-        found.append(Fact("target.category", category, 4, "length", 0.6, None, why))
     if len(targets) > 1:
         found.append(Fact("target.arrangement", arrangement(targets), 4, "positions", 0.6))
     return found
