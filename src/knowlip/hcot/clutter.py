@@ -52,8 +52,9 @@ def threshold(rate: float, looks: float, order: float) -> float:
         looks: As in `false_alarm_rate`.
         order: As in `false_alarm_rate`.
     """
-    looks, order = (float(np.exp(np.round(np.log(v) * 20) / 20)) for v in (looks, min(order, SMOOTH_ORDER)))
-    return _threshold(rate, looks, order)
+    looks, order = (float(np.exp(np.round(np.log(v) * 20) / 20)) for v in (looks, order))
+    # what rounds to smooth is
+    return _threshold(rate, looks, SMOOTH_ORDER if order > 0.96 * SMOOTH_ORDER else order)
 
 
 def texture_order(normalised: NDArray[np.floating], looks: float) -> float:

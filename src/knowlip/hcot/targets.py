@@ -34,7 +34,7 @@ _CLEAR, _ON_WATER, _ON_LAND = 0.85, 0.7, 0.25
 """Shares of clear surroundings and of water around a ship, and of water around what stands on land."""
 _LEAST_SURE, _MOST_SURE = 0.4, 0.9
 """Confidence in a ship on what is hardly and what is surely water."""
-_FAINT = 4.0
+_FAINT = 5.0
 """Multiples of what a cell has to exceed that a ship's peak reaches."""
 _GHOST, _FAINT_GHOST, _SHORTEST_M = 10**-0.9, 10**-0.5, 20.0
 """A group with less than this of the cross section expected of its length is an ambiguity's ghost, not a ship."""
