@@ -456,7 +456,7 @@ def region(t: Truth, w: Words) -> dict[str, bool]:
         row, col = int(np.clip(o["centre_row"], 0, h - 1)), int(np.clip(o["centre_col"], 0, wide - 1))
         part = t.zone[max(0, row - 10) : row + 11, max(0, col - 10) : col + 11]
         around += np.bincount(part.ravel(), minlength=14)
-    zones = WATER_ZONE | {"harbour basin": (Zone.SEA, Zone.RIVER, Zone.PORT), "apron": (Zone.AIRPORT,)}
+    zones = WATER_ZONE | {"water body": (Zone.SEA, Zone.RIVER, Zone.WATER), "harbour basin": (Zone.SEA, Zone.RIVER, Zone.PORT), "apron": (Zone.AIRPORT,)}
     zones |= {"runway": (Zone.AIRPORT,), "airfield": (Zone.AIRPORT,)}
     wanted = [int(z) for z in zones.get(w["kind"], ())]
     wet = [int(z) for z in (Zone.SEA, Zone.RIVER, Zone.WATER)]
@@ -494,8 +494,6 @@ JUDGES: dict[tuple[str, str], Callable[[Truth, Words], dict[str, bool]]] = {
     ("landform", "roads"): roads,
     ("landform", "water"): water,
 }
-DEPEND_ON_GRAMMAR = {("landform", "roads"): ("noun",)}
-"""Slots that follow from another slot's number."""
 
 
 def judged(schema: str, dimension: str, slots: Sequence[dict[str, Any]], truth: Truth) -> dict[str, bool]:
