@@ -456,7 +456,11 @@ def region(t: Truth, w: Words) -> dict[str, bool]:
         row, col = int(np.clip(o["centre_row"], 0, h - 1)), int(np.clip(o["centre_col"], 0, wide - 1))
         part = t.zone[max(0, row - 10) : row + 11, max(0, col - 10) : col + 11]
         around += np.bincount(part.ravel(), minlength=14)
-    zones = WATER_ZONE | {"water body": (Zone.SEA, Zone.RIVER, Zone.WATER), "harbour basin": (Zone.SEA, Zone.RIVER, Zone.PORT), "apron": (Zone.AIRPORT,)}
+    zones = WATER_ZONE | {
+        "water body": (Zone.SEA, Zone.RIVER, Zone.WATER),
+        "harbour basin": (Zone.SEA, Zone.RIVER, Zone.PORT),
+        "apron": (Zone.AIRPORT,),
+    }
     zones |= {"runway": (Zone.AIRPORT,), "airfield": (Zone.AIRPORT,)}
     wanted = [int(z) for z in zones.get(w["kind"], ())]
     wet = [int(z) for z in (Zone.SEA, Zone.RIVER, Zone.WATER)]

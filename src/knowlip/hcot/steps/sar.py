@@ -206,7 +206,7 @@ def _water(m: CoverMap, shares: dict[str, float], facts: Facts, cell_m: float) -
         }
     )
     size_m2 = len(x) * cell_m**2
-    kind, source, sure = _water_kind(facts, slender, touches, size_m2, shares["water"])
+    kind, source, sure = water_kind(facts, slender, touches, size_m2, shares["water"])
     if not kind:
         return []
     return [
@@ -235,7 +235,7 @@ POND_M2 = 50_000.0
 """Still water up to this size is a pond; the Ramsar Convention and Biggs et al. 2005 put the limit at 8 and 2 ha."""
 
 
-def _water_kind(facts: Facts, slender: float, touches: int, size_m2: float, share: float) -> tuple[str, str, float]:
+def water_kind(facts: Facts, slender: float, touches: int, size_m2: float, share: float) -> tuple[str, str, float]:
     """Kind of the largest water body, where it comes from and how sure it is; no kind where it may be none.
 
     The coastline and maps know it. Without them little water may as well be shadow or pavement, and the kind of more is
