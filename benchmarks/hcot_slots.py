@@ -7,7 +7,7 @@ leave open:
 - shares are said in steps of 5 points up to 20 and of 10 above, and are right within one such step;
 - a part of the frame is right for a class if three of four of the cells it names hold nearly as much of the class as
   the tile does on average, and if the class is denser inside the part than outside; for targets if it names the cells
-  that their centres lie in, or for more than two such cells some of them;
+  that their centres lie in, or for more than two such cells some of them; for traces of roads if there are roads;
 - a class is the largest, or the second, if it lacks no more than 5 points to be it;
 - a word for a range (how dense, how sharp, how laid out) is right if the true figure lies in its range, or no further
   outside than a tenth of the scale's length;
@@ -326,23 +326,23 @@ def buildings(t: Truth, w: Words) -> dict[str, bool]:
     return out
 
 
-def road_lines(t: Truth) -> int:
-    """Roads that a radar of this resolution can show: long lines of pavement in land that is not built up."""
-    road = t.cover == LandCover.ROAD
-    labels, count = ndimage.label(road, np.ones((3, 3)))
+def road_lines(t: Truth) -> NDArray[np.bool_]:
+    """Pixels `(H, W)` of pavement in pieces at least an eighth of the tile long."""
+    labels, _ = ndimage.label(t.cover == LandCover.ROAD, np.ones((3, 3)))
     windows = ndimage.find_objects(labels)
     long = [max(s.stop - s.start for s in window) >= t.cover.shape[0] / 8 for window in windows]
-    return int(np.sum(long)) if count else 0
+    return np.concatenate([[False], np.array(long, bool)])[labels]
 
 
 def roads(t: Truth, w: Words) -> dict[str, bool]:
-    lines, share = road_lines(t), t.share[LandCover.ROAD]
-    said = w["presence"]
-    if said == "no":
-        return {"presence": lines == 0 or share < 0.01}
-    out = {"presence": lines >= 1}
+    """A part of the frame is where the traces that were found lie; there are roads in three of four of its cells."""
+    lines = road_lines(t)
+    if w["presence"] == "no":
+        return {"presence": not lines.any() or bool(t.share[LandCover.ROAD] < 0.01)}
+    out = {"presence": bool(lines.any())}
     if "where" in w:
-        out["where"] = place_is_right(w["where"], t.density(LandCover.ROAD))
+        there = [bool(part.any()) for part in nine(lines)]
+        out["where"] = float(np.mean([there[k] for k in cells_named(w["where"])])) >= 0.75
     return out
 
 
