@@ -63,16 +63,17 @@ def scene_level(
         samples: Cells of some of the scene's tiles.
         sea: Coastline grid of each of these tiles; the sea's level fixes an uncalibrated scene's scale.
     """
-    step = max(1, sum(s.valid.size for s in samples) // _MAX_SAMPLES)
-    wide = np.concatenate([s.wide_db[:, s.valid] for s in samples], axis=1)[:, ::step]
-    texture = np.concatenate([s.texture[s.valid] for s in samples])[::step]
+    valid = np.concatenate([s.valid.ravel() for s in samples])
+    kept = np.flatnonzero(valid)[:: max(1, valid.size // _MAX_SAMPLES)]
+    wide = np.concatenate([s.wide_db.reshape(len(polarisations), -1) for s in samples], axis=1)[:, kept]
+    texture = np.concatenate([s.texture.ravel() for s in samples])[kept]
     prior = np.array([ZONE_PRIOR[z] for z in ZONES])
     if wide.shape[1] == 0:
         return SceneLevel(np.zeros(len(polarisations)), SPECKLE_TEXTURE, prior)
     at_sea = np.zeros(wide.shape[1], bool)
     if sea is not None:
-        grids = [on_cells(g, s.valid.shape)[s.valid] for g, s in zip(sea, samples, strict=True)]
-        at_sea = np.concatenate(grids)[::step]
+        grids = [on_cells(g, s.valid.shape).ravel() for g, s in zip(sea, samples, strict=True)]
+        at_sea = np.concatenate(grids)[kept]
         prior[0] = np.clip(at_sea.mean(), 0.03, 0.97)
         prior[1:] *= (1 - prior[0]) / prior[1:].sum()
     speckle = _speckle_texture(texture)
