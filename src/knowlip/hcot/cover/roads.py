@@ -25,8 +25,8 @@ def dark_lines(near_db: NDArray[np.float32], allowed: NDArray[np.bool_]) -> NDAr
         steps = np.arange(_LENGTH) - _LENGTH // 2
         line = _along(around, np.rint(steps * dy).astype(int), np.rint(steps * dx).astype(int))
         beside = np.pad(line, _SIDE, mode="edge")
-        across = np.array([round(_SIDE * dx), round(-_SIDE * dy)])
-        sides = [_part(beside, _SIDE + s * across, line.shape) for s in (-1, 1)]
+        down, right = round(_SIDE * dx), round(-_SIDE * dy)
+        sides = [_part(beside, _SIDE + s * down, _SIDE + s * right, line.shape) for s in (-1, 1)]
         found |= np.minimum(*sides) - line > _CONTRAST_DB
     found &= allowed
     labels, count = ndimage.label(found, np.ones((3, 3)))
@@ -47,13 +47,12 @@ def _along(around: NDArray[np.float32], rows: NDArray[np.intp], cols: NDArray[np
     margin = _LENGTH // 2
     shape = around.shape[0] - 2 * margin, around.shape[1] - 2 * margin
     total = np.zeros(shape, np.float32)
-    for start in np.stack([rows, cols], axis=1) + margin:
-        total += _part(around, start, shape)
+    for row, col in zip((rows + margin).tolist(), (cols + margin).tolist(), strict=True):
+        total += _part(around, row, col, shape)
     total /= np.float32(len(rows))
     return total
 
 
-def _part(image: NDArray[np.float32], start: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _part(image: NDArray[np.float32], row: int, col: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """The part of an image of a shape that starts at a row and column."""
-    (row, col), (h, w) = start, shape
-    return image[row : row + h, col : col + w]
+    return image[row : row + shape[0], col : col + shape[1]]

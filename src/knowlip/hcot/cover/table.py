@@ -173,21 +173,30 @@ def class_posterior(
     near_db: NDArray[np.floating], polarisations: tuple[str, ...], zone: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """`(6, …)` probabilities of `CLASSES`, given near levels `(C, …)` and probabilities `(5, …)` of `ZONES`."""
-    posterior = np.zeros((len(CLASSES), *near_db.shape[1:]), np.float32)
-    for name, probability in zip(ZONES, zone, strict=True):
-        mosaic = MOSAIC[name]
-        parts = np.empty((len(mosaic), *near_db.shape[1:]), np.float32)
-        for value, part in zip(parts, mosaic.values(), strict=True):
-            value[...] = np.log(part.share)
-            for level_db, polarisation in zip(near_db, polarisations, strict=True):
-                mean, spread = part.cross_db if is_cross(polarisation) else part.co_db
-                apart = (level_db - np.float32(mean)) * np.float32(np.sqrt(0.5) / spread)
-                apart *= apart
-                value -= apart
-                value -= np.float32(np.log(spread))
+    levels = near_db.reshape(len(polarisations), -1) - np.float32(_MIDDLE_DB)
+    powers = np.concatenate([np.ones_like(levels[:1]), levels, levels * levels])
+    posterior = np.zeros((len(CLASSES), levels.shape[1]), np.float32)
+    for name, probability in zip(ZONES, zone.reshape(len(ZONES), -1), strict=True):
+        parts = _quadratics(name, polarisations) @ powers
         parts -= parts.max(axis=0)
         np.exp(parts, out=parts)
         parts *= probability / parts.sum(axis=0)
-        for share, cls in zip(parts, mosaic, strict=True):
+        for share, cls in zip(parts, MOSAIC[name], strict=True):
             posterior[CLASSES.index(cls)] += share
-    return posterior
+    return posterior.reshape(len(CLASSES), *near_db.shape[1:])
+
+
+_MIDDLE_DB = -14.0
+"""Levels are counted from here, so that their squares stay small."""
+
+
+@cache
+def _quadratics(zone: str, polarisations: tuple[str, ...]) -> NDArray[np.float32]:
+    """Log likelihoods of a zone's parts, weighted by their shares, as factors `(P, 1 + 2 C)` of 1, levels and squares."""
+    rows = []
+    for part in MOSAIC[zone].values():
+        mean, spread = np.array([part.cross_db if is_cross(p) else part.co_db for p in polarisations]).T
+        mean = mean - _MIDDLE_DB
+        constant = np.log(part.share / spread.prod()) - (mean**2 / spread**2).sum() / 2
+        rows.append([constant, *(mean / spread**2), *(-0.5 / spread**2)])
+    return np.array(rows, np.float32)
