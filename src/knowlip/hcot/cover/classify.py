@@ -88,9 +88,7 @@ def classify(
     texture = cells.texture + np.float32(SPECKLE_TEXTURE - scene.speckle_texture)
     prior = scene.prior if people_per_km2 is None else _settled(scene.prior, people_per_km2)
     zone = _zones(wide, texture, pixels.polarisations, prior, sea, map_cover)
-    posterior = np.zeros((len(CLASSES), *texture.shape), np.float32)
-    for name, probability in zip(ZONES, zone, strict=True):
-        posterior += probability * class_posterior(near, pixels.polarisations, name)
+    posterior = class_posterior(near, pixels.polarisations, zone)
     best = posterior.argmax(axis=0)
     codes = np.array([CODE[c] for c in CLASSES], np.uint8)[best]
     codes = np.where(dark_lines(near[0], codes != CODE["water"]), np.uint8(CODE["road"]), codes)

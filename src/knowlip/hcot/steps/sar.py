@@ -73,11 +73,10 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
 
 
 def _nine(values: NDArray[np.bool_] | NDArray[np.float32]) -> NDArray[np.float64]:
-    """Means `(9,)` of a mask or of probabilities in the nine-grid's cells."""
-    h, w = values.shape
-    rows, cols = np.arange(h) * 3 // h, np.arange(w) * 3 // w
-    index = rows[:, None] * 3 + cols
-    return np.bincount(index.ravel(), values.ravel(), 9) / np.bincount(index.ravel(), minlength=9)
+    """Means `(…, 9)` of masks or of probabilities `(…, h, w)` in the nine-grid's cells."""
+    rows, cols = ((np.arange(n) * 3 // n == np.arange(3)[:, None]).astype(np.float64) for n in values.shape[-2:])
+    total = rows @ values @ cols.T / np.outer(rows.sum(axis=1), cols.sum(axis=1))
+    return np.asarray(total.reshape(*values.shape[:-2], 9))
 
 
 def _density(m: CoverMap, name: str) -> NDArray[np.bool_] | NDArray[np.float32]:
@@ -95,14 +94,14 @@ def cells_of(mask: NDArray[np.bool_] | NDArray[np.float32]) -> list[str]:
 
 def cell_main(m: CoverMap) -> list[str]:
     """The class of the largest expected share in each cell of the nine-grid, `unknown` without data."""
-    return _largest({name: _nine(p) for name, p in zip(CLASSES, m.probability, strict=True)})
+    return _largest(dict(zip(CLASSES, _nine(m.probability), strict=True)))
 
 
 def cell_landform(m: CoverMap) -> list[str]:
     """As `cell_main`, in the classes of `LANDFORM`."""
     total: dict[str, NDArray[np.float64]] = {}
-    for name, p in zip(CLASSES, m.probability, strict=True):
-        total[LANDFORM[name]] = total.get(LANDFORM[name], 0.0) + _nine(p)
+    for name, filled in zip(CLASSES, _nine(m.probability), strict=True):
+        total[LANDFORM[name]] = total.get(LANDFORM[name], 0.0) + filled
     return _largest(total)
 
 
@@ -121,8 +120,8 @@ def _pattern(m: CoverMap, shares: dict[str, float]) -> list[Fact]:
     strength = np.hypot(gx, gy)
     strong = strength > np.percentile(strength, 80)
     # fourth harmonic: a street grid has two perpendicular directions, which are one angle modulo 90 degrees
-    angle = np.arctan2(gy[strong], gx[strong])
-    grid, line = abs(np.exp(4j * angle).mean()), abs(np.exp(2j * angle).mean())
+    twice = ((gx[strong] + 1j * gy[strong]) / strength[strong]) ** 2
+    grid, line = abs((twice * twice).mean()), abs(twice.mean())
     edges = sum(np.count_nonzero(np.diff(m.codes, axis=a)) for a in (0, 1)) / m.codes.size
     found = [
         Fact(
