@@ -208,7 +208,7 @@ _MIDDLE_DB = -14.0
 
 @cache
 def _quadratics(zone: str, polarisations: tuple[str, ...]) -> NDArray[np.float32]:
-    """Log likelihoods of a zone's parts, weighted by their shares, as factors `(P, 1 + 2 C)` of 1, levels and squares."""
+    """Log likelihoods of a zone's parts with their shares, as factors `(P, 1 + 2 C)` of 1, levels and squares."""
     rows = []
     for part in MOSAIC[zone].values():
         mean, spread = np.array([part.cross_db if is_cross(p) else part.co_db for p in polarisations]).T
