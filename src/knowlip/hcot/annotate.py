@@ -304,7 +304,7 @@ def _views(task: SceneTask) -> Iterator[TileView]:
     level = _level(sampled, task.known)
     for start in range(0, len(rows), _TILES_AT_ONCE):
         part = rows.iloc[start : start + _TILES_AT_ONCE]
-        surroundings = _surroundings(task, list(part.index), footprints(corpus, part))
+        surroundings = _surroundings(task, list(part.index), footprints(corpus, part) if task.maps else [])
         for row in part.to_dict("records"):
             tile_id = row["id"]
             pixels = sampled.pop(tile_id, None) or corpus.pixels(tile_id)
