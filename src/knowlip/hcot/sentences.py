@@ -30,6 +30,7 @@ MISSING = "statement.missing"
 
 SMALL_WATER_SHARE = 0.03
 NO_WATER_SHARE = 0.005
+NO_ROAD_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,8 @@ def _roads(f: Facts) -> Told:
     if lines == 0:
         if "cover.road.share" not in f and "road.lines" not in f:
             return _not_known("road.lines", "cover.road.share")
+        if f.number("cover.road.share") >= NO_ROAD_SHARE:
+            return "roads are likely, but none can be traced"
         basis = "road.lines" if "road.lines" in f else "cover.road.share"
         return Content("none", {"presence": _value("number", "no", basis)})
     presence = "one" if lines == 1 else "two" if lines == 2 else "several"

@@ -112,7 +112,8 @@ class TileView:
     @cached_property
     def cover(self) -> cover.CoverMap:
         """Land cover measured from backscatter and texture."""
-        return cover.classify(self.pixels, self.scene, self.surroundings.sea, self.surroundings.people_per_km2)
+        known = self.surroundings
+        return cover.classify(self.pixels, self.scene, known.sea, known.people_per_km2, known.map_cover)
 
     @property
     def map_cover(self) -> NDArray[np.uint8] | None:
