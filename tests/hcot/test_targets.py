@@ -10,6 +10,7 @@ from knowlip.core.statements import Fact
 from knowlip.corpus.store import TilePixels
 from knowlip.hcot import clutter, cover, targets
 from knowlip.hcot.boxes import oriented_box
+from knowlip.hcot.phrasing import HEDGES
 from knowlip.hcot.sentences import missing, statements
 from knowlip.hcot.steps import calibration, instances
 from knowlip.hcot.view import Facts
@@ -173,8 +174,14 @@ def test_doubtful_number_is_neither_stated_nor_denied():
     doubtful = facts_of(targets.Targets(sure.objects, "a target is cut by the frame"))
     assert "target.count" not in doubtful
     assert len(doubtful.value("target.positions", [0.0])) == 4
-    assert not [s for s in statements("t", doubtful) if s.schema == "target"]
-    assert "target: the number of targets is in doubt: a target is cut by the frame" in missing(doubtful).value
+    said = {s.dimension: s for s in statements("t", doubtful) if s.schema == "target"}
+    assert "location" in said
+    assert "count" not in said
+    # what is said of the ships that were found takes itself back
+    assert all(HEDGES.search(s.text) for s in said.values())
+    assert "target/count: the number of targets is in doubt: a target is cut by the frame" in missing(doubtful).value
+    nothing = facts_of(targets.Targets((), "a target is cut by the frame"))
+    assert "target: the number of targets is in doubt: a target is cut by the frame" in missing(nothing).value
     # a claimed number meets no measured zero
     assert "target.count" not in calibration.as_ground(doubtful)
 

@@ -34,6 +34,8 @@ _CLEAR, _ON_WATER, _ON_LAND = 0.85, 0.7, 0.25
 """Shares of clear surroundings and of water around a ship, and of water around what stands on land."""
 _LEAST_SURE, _MOST_SURE = 0.4, 0.9
 """Confidence in a ship on what is hardly and what is surely water."""
+_LISTED = (_LEAST_SURE + _MOST_SURE) / 2
+"""Confidence from which a ship is listed where others are in doubt: where there is more water than not around it."""
 _FAINT = 5.0
 """Multiples of what a cell has to exceed that a ship's peak reaches."""
 _GHOST, _FAINT_GHOST, _SHORTEST_M = 10**-0.9, 10**-0.5, 20.0
@@ -86,7 +88,10 @@ def find_targets(
     tile = _Tile(found, pixels, water, cover.probability[CLASSES.index("water")], gsd_m, look_azimuth_deg)
     verdicts = [v for g in found.groups if (v := _judged(g, tile)) is not None]
     doubts = [v for v in verdicts if isinstance(v, str)]
-    return Targets(tuple(v for v in verdicts if not isinstance(v, str)), doubts[0] if doubts else "")
+    ships = [v for v in verdicts if not isinstance(v, str)]
+    if doubts:
+        ships = [s for s in ships if s.confidence >= _LISTED]
+    return Targets(tuple(ships), doubts[0] if doubts else "")
 
 
 def water_cells(cover: CoverMap) -> NDArray[np.bool_]:

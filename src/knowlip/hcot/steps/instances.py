@@ -23,16 +23,16 @@ _IN_DOUBT = 0.5
 
 
 def run(view: TileView, facts: Facts) -> list[Fact]:
-    """Where ships lie, what they measure and may be; their number unless it is in doubt."""
+    """Where ships lie, what they measure and may be; their number, or why it is in doubt."""
     found, gsd_m = view.detections, view.gsd_m
     doubt = [Fact("target.doubt", found.doubt, 4, "cfar", 0.9)] if found.doubt else []
     if not found.objects or gsd_m is None:
         return doubt
     targets = found.objects
     sure = float(np.mean([t.confidence for t in targets])) * (_IN_DOUBT if doubt else 1)
-    told = [*_one_by_one(targets, view.properties.shape, sure), *doubt]
-    # of some that others may belong to, neither the number nor what is typical of all is known
-    return told if doubt else [*told, *_together(targets, gsd_m, sure)]
+    count = [Fact("target.count", len(targets), 4, "cfar", sure, None, "bright targets on water")]
+    told = _one_by_one(targets, view.properties.shape, sure)
+    return [*(doubt or count), *told, *_together(targets, gsd_m, sure)]
 
 
 def _one_by_one(targets: Sequence[TargetObject], shape: tuple[int, int], sure: float) -> list[Fact]:
@@ -50,25 +50,22 @@ def _one_by_one(targets: Sequence[TargetObject], shape: tuple[int, int], sure: f
 
 
 def _together(targets: Sequence[TargetObject], gsd_m: float, sure: float) -> list[Fact]:
-    """Number, sizes, category and arrangement of all of them."""
+    """Sizes, category and arrangement of all of them."""
     longest_m = max(t.length_m for t in targets)
     within = f"median; ± {2 * gsd_m:.0f} m by the resolution"
     found = [
-        Fact("target.count", len(targets), 4, "cfar", sure, None, "bright targets on water"),
-        _metres("target.length_m", float(np.median([t.length_m for t in targets])), within),
-        _metres("target.width_m", float(np.median([t.width_m for t in targets])), within),
-        _metres("target.longest_m", longest_m),
-        Fact(
-            "target.category", _by_length(longest_m), 4, "length", 0.6, None, f"the longest measures {longest_m:.0f} m"
-        ),
+        _metres("target.length_m", float(np.median([t.length_m for t in targets])), sure, within),
+        _metres("target.width_m", float(np.median([t.width_m for t in targets])), sure, within),
+        _metres("target.longest_m", longest_m, sure),
+        Fact("target.category", _by_length(longest_m), 4, "length", min(sure, 0.6), None, f"of {longest_m:.0f} m"),
     ]
     if len(targets) > 1:
-        found.append(Fact("target.arrangement", arrangement(targets), 4, "positions", 0.6))
+        found.append(Fact("target.arrangement", arrangement(targets), 4, "positions", min(sure, 0.6)))
     return found
 
 
-def _metres(name: str, value: float, why: str = "") -> Fact:
-    return Fact(name, round(value, 1), 4, "oriented box", 0.8, "m", why)
+def _metres(name: str, value: float, sure: float, why: str = "") -> Fact:
+    return Fact(name, round(value, 1), 4, "oriented box", min(sure, 0.8), "m", why)
 
 
 def _by_length(length_m: float) -> str:
