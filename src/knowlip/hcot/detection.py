@@ -83,10 +83,11 @@ class Detections:
 
 def cell_power(pixels: TilePixels) -> NDArray[np.float32]:
     """`(C, h, w)` mean power of each cell, NaN where a pixel is missing."""
-    c, h, w = pixels.db.shape
-    h, w = h // CELL_PX, w // CELL_PX
-    power = np.exp(pixels.db[:, : h * CELL_PX, : w * CELL_PX] * np.float32(np.log(10) / 10))
-    cells: NDArray[np.float32] = power.reshape(c, h, CELL_PX, w, CELL_PX).mean(axis=(2, 4))
+    _, h, w = pixels.db.shape
+    h, w = h // CELL_PX * CELL_PX, w // CELL_PX * CELL_PX
+    fine = np.exp(pixels.db[:, :h, :w] * np.float32(np.log(10) / 10))
+    parts = [fine[:, i::CELL_PX, j::CELL_PX] for i in range(CELL_PX) for j in range(CELL_PX)]
+    cells: NDArray[np.float32] = sum(parts[1:], parts[0]) / np.float32(len(parts))
     return cells
 
 
