@@ -42,8 +42,6 @@ _GHOST, _FAINT_GHOST, _SHORTEST_M = 10**-0.9, 10**-0.5, 20.0
 """A group with less than this of the cross section expected of its length is an ambiguity's ghost, not a ship."""
 _SIDE_LOBE = 4.0
 """Multiples of an untapered spectrum's side lobes, 1 / (pi n)^2 at n resolution cells, that several points may give."""
-_HALF_SEEN = 3.2
-"""More than half of a ship is in the frame if what is seen is that many times as long as wide."""
 _SLENDER, _FILLED = 2.2, 0.35
 """A ship of six cells and more is at least so many times as long as wide, and fills so much of its box."""
 _BERTH_M, _SHORE = 60.0, 20.0
@@ -158,7 +156,7 @@ def _judged(group: Group, tile: _Tile) -> TargetObject | str | None:
             return "a return is too faint for its length, as the ghost of a target elsewhere is"
     if faint:
         return "a return is faint"
-    if group.at_edge and (_depth(group, tile) < max(group.mask.shape) / 2 or box.length_px < _HALF_SEEN * box.width_px):
+    if group.at_edge:
         return "a target is cut by the frame"
     large = length_m > 6 * CELL_PX * tile.gsd_m
     if large and (box.length_px < _SLENDER * box.width_px or box.fill < _FILLED):
@@ -179,13 +177,6 @@ def _is_side_lobe(group: Group, tile: _Tile) -> bool:
         lobes &= np.minimum(along, across) <= half + 2
     # a group is no side lobe of its own
     return bool((lobes & off.any(axis=1)).any())
-
-
-def _depth(group: Group, tile: _Tile) -> int:
-    """How many cells a group at the frame's edge reaches into the frame."""
-    (rows, cols), (h, w) = group.window, tile.water.shape
-    deep = [group.mask.shape[0]] * (rows.start == 0 or rows.stop == h)
-    return min(deep + [group.mask.shape[1]] * (cols.start == 0 or cols.stop == w))
 
 
 def _middle(group: Group) -> NDArray[np.float64]:
