@@ -13,6 +13,7 @@ from knowlip.hcot.steps.sar import cells_of
 from knowlip.hcot.view import Facts
 from knowlip.hcot.words import number_word, place_words
 
+LOOKS = 4.4 * 4
 LEVEL = cover.SceneLevel(np.zeros(2), -2.0, np.full(5, 0.2))
 
 
@@ -86,13 +87,20 @@ def ships_on_water(places, length_px=12, width_px=3, size=256):
     return speckled(mean)
 
 
+def ships_in(tile, level, sea, gsd_m=10.0):
+    """Ships of a tile whose number is not in doubt."""
+    found = targets.find_targets(tile, cover.classify(tile, level, sea), LOOKS, gsd_m, None)
+    assert not found.doubt
+    return found.objects
+
+
 @pytest.mark.parametrize(
     "places", [[], [(60, 60)], [(40, 30), (120, 190), (200, 80)], [(30 + 70 * k, 20 + 60 * k) for k in range(3)]]
 )
 def test_ships_on_open_water_are_counted_exactly(places):
     tile = ships_on_water(places)
     level = cover.scene_level([cover.measure(tile)], tile.polarisations, True, [np.ones((8, 8), bool)])
-    found = targets.detect_ships(tile, cover.classify(tile, level, np.ones((8, 8), bool)), gsd_m=10.0)
+    found = ships_in(tile, level, np.ones((8, 8), bool))
     assert len(found) == len(places)
     for row, col in places:
         assert min(np.hypot(t.centre[0] - (col + 6), t.centre[1] - (row + 1.5)) for t in found) < 1.5
@@ -101,7 +109,7 @@ def test_ships_on_open_water_are_counted_exactly(places):
 def test_ship_length_and_heading_are_measured():
     tile = ships_on_water([(100, 100)], length_px=24, width_px=4)
     level = cover.scene_level([cover.measure(tile)], tile.polarisations, True, [np.ones((8, 8), bool)])
-    (ship,) = targets.detect_ships(tile, cover.classify(tile, level, np.ones((8, 8), bool)), gsd_m=10.0)
+    (ship,) = ships_in(tile, level, np.ones((8, 8), bool))
     assert ship.length_m == pytest.approx(240, abs=40)
     assert abs((ship.heading_deg - 90 + 90) % 180 - 90) < 8
 
@@ -111,7 +119,7 @@ def test_bright_dots_on_land_are_not_ships():
     mean[:, 100:104, 100:110] = 10
     tile = speckled(mean)
     level = cover.scene_level([cover.measure(tile)], tile.polarisations, True, [np.zeros((8, 8), bool)])
-    assert targets.detect_ships(tile, cover.classify(tile, level, np.zeros((8, 8), bool)), gsd_m=10.0) == ()
+    assert ships_in(tile, level, np.zeros((8, 8), bool)) == ()
 
 
 @pytest.mark.parametrize("k", range(9))
