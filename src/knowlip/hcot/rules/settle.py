@@ -141,9 +141,7 @@ def _new(
     rules = [
         (r, p)
         for r, p in base.doubting(name)
-        if (all_rules or r.measured_alone)
-        and not (r.compares and ground is None)
-        and (r.text.name, name) not in done
+        if (all_rules or r.measured_alone) and not (r.compares and ground is None) and (r.text.name, name) not in done
     ]
     verdict = _examine(base, rules, name, facts, facts if ground is None else ground).verdict
     if verdict is None or (verdict.outcome == "lowered" and _disputed(facts, name)):
