@@ -70,7 +70,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     "building": (
         Kind(0.35, (-7.0, 2.2), (-14.3, 1.5), (-1.05, 0.38), 0.7),
         # houses among trees, and where 8 bits clip bright points
-        Kind(0.55, (-7.5, 2.0), (-14.2, 1.2), (-1.67, 0.2), 0.75),
+        Kind(0.55, (-7.5, 2.0), (-14.2, 1.2), (-1.75, 0.2), 0.75),
         # large dark lots between large bright walls
         Kind(0.1, (-7.0, 3.0), (-17.0, 2.0), (-0.9, 0.4), 0.6),
     ),

@@ -165,12 +165,14 @@ def _pattern(m: CoverMap, shares: dict[str, float]) -> list[Fact]:
 
 def _boundary_step_db(m: CoverMap) -> float | None:
     """Median over borders of the step between the mean levels of the two classes in the tile; None with few borders."""
-    power = np.power(10, m.mean_db / 10)
-    mean = (m.probability * power).sum(axis=(1, 2)) / np.maximum(m.probability.sum(axis=(1, 2)), 1e-6)
+    power = np.exp(m.mean_db * np.float32(np.log(10) / 10))
+    probability = m.probability.reshape(len(CLASSES), -1)
+    mean = probability @ power.ravel() / np.maximum(probability.sum(axis=1), 1e-6)
     level_db = np.full(max(LANDCOVER) + 1, np.nan)
     level_db[[CODE[c] for c in CLASSES]] = 10 * np.log10(np.maximum(mean, 1e-9))
     ends = [(m.codes[:-1], m.codes[1:]), (m.codes[:, :-1], m.codes[:, 1:])]
-    step = np.concatenate([np.abs(level_db[a] - level_db[b])[(a != b) & (a > 0) & (b > 0)] for a, b in ends])
+    met = [(a != b) & (a > 0) & (b > 0) for a, b in ends]
+    step = np.concatenate([np.abs(level_db[a[k]] - level_db[b[k]]) for (a, b), k in zip(ends, met, strict=True)])
     return float(np.median(step)) if step.size >= _LEAST_BORDERS else None
 
 
@@ -267,11 +269,10 @@ def relief_index(m: CoverMap) -> float:
     if ground.mean() < 0.1:
         return 0.0
     weight = ground.astype(np.float32)
+    both = np.stack([m.mean_db * weight, weight])
 
     def smooth(size: int) -> NDArray[np.float32]:
-        result: NDArray[np.float32] = ndimage.uniform_filter(m.mean_db * weight, size) / np.maximum(
-            ndimage.uniform_filter(weight, size), 0.05
-        )
-        return result
+        level, share = ndimage.uniform_filter(both, size, axes=(1, 2))
+        return np.asarray(level / np.maximum(share, 0.05))
 
     return float((smooth(5) - smooth(21))[ground].std())
