@@ -44,6 +44,7 @@ from knowlip.hcot.rules.settle import DISPUTED, SETTLED, settle
 from knowlip.hcot.sentences import statements
 from knowlip.hcot.steps import run_chain
 from knowlip.hcot.steps.calibration import as_ground
+from knowlip.hcot.targets import Targets
 from knowlip.hcot.view import Facts, TileView
 from knowlip.simulation.simulate import city_order, simulate
 
@@ -134,10 +135,12 @@ def true_view(view: TileView, codes: np.ndarray, rows: Sequence[dict]) -> TileVi
     # shares of the truth need none of the corrections that measured ones do
     vars(cover)["_shares"] = sure.mean(axis=(1, 2), dtype=np.float64)
     vars(true)["cover"] = cover
-    vars(true)["detections"] = tuple(
-        TargetObject("ship", None, tuple(r["corners"]), r["length_m"], r["width_m"], r["heading_deg"], "truth")
-        for r in rows
-        if r["cls"] == "ship"
+    vars(true)["detections"] = Targets(
+        tuple(
+            TargetObject("ship", None, tuple(r["corners"]), r["length_m"], r["width_m"], r["heading_deg"], "truth")
+            for r in rows
+            if r["cls"] == "ship"
+        )
     )
     return true
 
