@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from knowlip.core.errors import ModelError
 from knowlip.corpus.store import Corpus, TilePixels
 from knowlip.model.knowlip import KnowLIP
-from knowlip.model.processor import Processor, stack
+from knowlip.model.processor import Image, Processor, stack
 from knowlip.model.stems import SarStem
 from knowlip.model.tokenizer import Tokenizer
 
@@ -30,7 +30,12 @@ class Embedder:
     folder: Path
 
     def _prepare(self, tiles: Sequence[TilePixels]) -> tuple[torch.Tensor, torch.Tensor]:
-        patch, size = self.model.config.vit.patch_size, tiles[0].db.shape[1:]
+        return self._batch([self.processor(t) for t in tiles], [t.polarisations for t in tiles])
+
+    def _batch(
+        self, pixels: Sequence[NDArray[np.float32]], polarisations: Sequence[tuple[str, ...]]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        patch, size = self.model.config.vit.patch_size, pixels[0].shape[1:]
         if any(side % patch for side in size):
             raise ModelError(
                 self.folder,
@@ -38,10 +43,19 @@ class Embedder:
                 "Build the corpus with another --tile-size",
             )
         index = {p: i for i, p in enumerate(self.model.config.vit.polarisations)}
-        pixels, channels = stack(
-            [self.processor(t) for t in tiles], [[index[p] for p in t.polarisations] for t in tiles]
-        )
-        return torch.from_numpy(pixels), torch.from_numpy(channels)
+        if strange := {p for row in polarisations for p in row} - index.keys():
+            raise ModelError(self.folder, f"knows no polarisation {sorted(strange)[0]}", f"It reads {', '.join(index)}")
+        batch, channels = stack(pixels, [[index[p] for p in row] for row in polarisations])
+        return torch.from_numpy(batch), torch.from_numpy(channels)
+
+    @torch.inference_mode()
+    def image(self, image: Image) -> NDArray[np.float32]:
+        """Unit embedding `(E,)` of an image of any radiometry; `Processor.read` says what is converted or refused."""
+        pixels = self.processor.read(image)
+        vector: NDArray[np.float32] = self.model.encode_image(*self._batch([pixels], [image.polarisations]))[1][
+            0
+        ].numpy()
+        return vector
 
     @torch.inference_mode()
     def images(self, tiles: Sequence[TilePixels]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -273,8 +273,8 @@ class ViT(nn.Module):
 def resample_positions(positions: Tensor, rows: int, columns: int) -> Tensor:
     """Position embeddings (1, 1 + n * n, D) of CLS and a square grid, for another grid (1, 1 + rows * columns, D).
 
-    Bicubic, without smoothing when the grid shrinks: what `transformers` does. timm smooths there; both agree when it
-    grows.
+    Bicubic as in `transformers`, and in timm's `resample_abs_pos_embed` with `antialias=False`; its default
+    smooths, with another kernel.
     """
     grid = math.isqrt(positions.shape[1] - 1)
     if (rows, columns) == (grid, grid):

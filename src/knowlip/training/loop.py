@@ -84,8 +84,7 @@ def begin(corpus: Corpus, config: PretrainConfig, out: Path) -> Run:
         tokenizer = _claim(out, identity, corpus, config)
     except OSError as error:
         raise cannot_write(str(out), error) from error
-    size = int(corpus.tiles["proj:shape"].iloc[0][0])
-    processor = Processor(image_size=size)
+    processor = processor_of(corpus)
     torch.manual_seed(config.seed)
     model = KnowLIP(model_config(config.preset, tokenizer.vocab_size, processor))
     model.train()
@@ -94,6 +93,18 @@ def begin(corpus: Corpus, config: PretrainConfig, out: Path) -> Run:
     source = TileSource(corpus, processor, model.config.vit.polarisations)
     total = config.optim.steps + (config.scio.steps_after if config.scio.rounds else 0)
     return Run(model, tokenizer, optimizers, source, config, out, step, total)
+
+
+def processor_of(corpus: Corpus) -> Processor:
+    """What a model trained on a corpus reads: its tiles' size, polarisations and ground sample distances."""
+    tiles = corpus.tiles[corpus.tiles["knowlip:split"] == "train"]
+    gsd_m = tiles["gsd"].dropna()
+    found = {str(p) for row in tiles["sar:polarizations"] for p in (("unknown",) if row is None else row)}
+    return Processor(
+        image_size=int(corpus.tiles["proj:shape"].iloc[0][0]),
+        polarisations=tuple(sorted(found)),
+        gsd_range_m=(float(gsd_m.min()), float(gsd_m.max())) if len(gsd_m) else None,
+    )
 
 
 def model_config(name: str, vocab_size: int, processor: Processor) -> KnowLIPConfig:

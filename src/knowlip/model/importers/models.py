@@ -178,6 +178,7 @@ def _same_size(weights: Weights, found: ViTConfig | BertConfig, wanted: ViTConfi
     if (found.width, found.depth) != (wanted.width, wanted.depth):
         raise ModelError(
             weights.path,
-            f"has the {what} encoder {found.width} wide and {found.depth} deep, the preset {wanted.width} and {wanted.depth}",
+            f"has the {what} encoder {found.width} wide and {found.depth} deep, the preset {wanted.width} and "
+            f"{wanted.depth}",
             "Choose the preset of its size, or other weights",
         )
