@@ -52,9 +52,8 @@ class Embedder:
     def image(self, image: Image) -> NDArray[np.float32]:
         """Unit embedding `(E,)` of an image of any radiometry; `Processor.read` says what is converted or refused."""
         pixels = self.processor.read(image)
-        vector: NDArray[np.float32] = self.model.encode_image(*self._batch([pixels], [image.polarisations]))[1][
-            0
-        ].numpy()
+        _, embedded = self.model.encode_image(*self._batch([pixels], [image.polarisations]))
+        vector: NDArray[np.float32] = embedded[0].numpy()
         return vector
 
     @torch.inference_mode()

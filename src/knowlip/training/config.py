@@ -86,6 +86,20 @@ class ScioConfig(_Part):
     steps_after: int = Field(default=20, ge=0)
 
 
+class InitConfig(_Part):
+    """Weights that the encoders start from; files or folders, see docs/how-to/weights.md.
+
+    Attributes:
+        image: A ViT of timm, DeiT, MAE, MoCo v3, SAR-JEPA, BLIP, CLIP or transformers; empty for random weights.
+        text: A BERT, alone or of BLIP, with its vocabulary beside it.
+        model: A model folder of this package of the same shape, all of it; then neither of the others.
+    """
+
+    image: str = ""
+    text: str = ""
+    model: str = ""
+
+
 class PretrainConfig(_Part):
     """A pretraining run.
 
@@ -100,6 +114,7 @@ class PretrainConfig(_Part):
     seed: int = 0
     checkpoint_every: int = Field(default=100, ge=1)
     threads: int = Field(default=0, ge=0)
+    init: InitConfig = Field(default_factory=InitConfig)
     data: DataConfig = Field(default_factory=DataConfig)
     optim: OptimConfig = Field(default_factory=OptimConfig)
     loss: LossConfig = Field(default_factory=LossConfig)

@@ -26,6 +26,7 @@ from knowlip.training.checkpoint import load_checkpoint, save_checkpoint
 from knowlip.training.config import OptimConfig, PretrainConfig
 from knowlip.training.data import PretrainData, Sentence, TileSource, sentences_of
 from knowlip.training.losses import pretrain_losses
+from knowlip.training.start import read_start, started
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -78,15 +79,17 @@ def begin(corpus: Corpus, config: PretrainConfig, out: Path) -> Run:
         )
     if config.threads:
         torch.set_num_threads(config.threads)
-    identity = {"config": config.model_dump(), "corpus": corpus.info["fingerprint"]}
+    processor, start = processor_of(corpus), read_start(config.init)
+    torch.manual_seed(config.seed)
+    identity = {"config": config.model_dump(), "corpus": corpus.info["fingerprint"], "weights": dict(start.digests)}
+    tokenizer = start.tokenizer or _vocabulary(corpus, config)
+    # before anything is written: weights may not fit
+    model = started(model_config(config.preset, tokenizer.vocab_size, processor), start)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        tokenizer = _claim(out, identity, corpus, config)
+        _claim(out, identity, tokenizer)
     except OSError as error:
         raise cannot_write(str(out), error) from error
-    processor = processor_of(corpus)
-    torch.manual_seed(config.seed)
-    model = KnowLIP(model_config(config.preset, tokenizer.vocab_size, processor))
     model.train()
     optimizers = make_optimizers(model, config.optim)
     step = load_checkpoint(out / "checkpoint", model, optimizers)
@@ -122,7 +125,12 @@ def model_config(name: str, vocab_size: int, processor: Processor) -> KnowLIPCon
     )
 
 
-def _claim(out: Path, identity: dict[str, Any], corpus: Corpus, config: PretrainConfig) -> Tokenizer:
+def _vocabulary(corpus: Corpus, config: PretrainConfig) -> Tokenizer:
+    words = [r["text"] for r in corpus.statements(0, corpus.tile_ids("train")).select(["text"]).to_pylist()]
+    return Tokenizer.train(words, config.data.vocab_size)
+
+
+def _claim(out: Path, identity: dict[str, Any], tokenizer: Tokenizer) -> None:
     record = out / "run.json"
     text = json.dumps(identity, indent=2, sort_keys=True) + "\n"
     if record.is_file():
@@ -130,15 +138,12 @@ def _claim(out: Path, identity: dict[str, Any], corpus: Corpus, config: Pretrain
             raise ModelError(
                 out, "holds a run with another configuration or corpus", "Choose another --out, or remove it"
             )
-        return Tokenizer.load(out)
+        return
     if any(out.iterdir()):
         raise ModelError(out, "is not empty and holds no run", "Choose an empty or new folder for --out")
-    words = [r["text"] for r in corpus.statements(0, corpus.tile_ids("train")).select(["text"]).to_pylist()]
-    tokenizer = Tokenizer.train(words, config.data.vocab_size)
     tokenizer.save(out)
     # last, since its presence says that the tokenizer is there
     record.write_text(text)
-    return tokenizer
 
 
 def make_optimizers(model: nn.Module, config: OptimConfig) -> tuple[torch.optim.Optimizer, ...]:
@@ -247,4 +252,30 @@ def _log_until(path: Path, step: int) -> Path:
 def finish(run: Run) -> None:
     """Write the trained model with its card; the checkpoint is no longer needed."""
     run.model.eval()
+    run.model.config = replace(run.model.config, training=_record(run))
     run.model.save_pretrained(run.out)
+
+
+def _record(run: Run) -> dict[str, Any]:
+    """How a model came about: what its card is written from."""
+    corpus, tiles = run.source.corpus, run.source.corpus.tiles
+    train = tiles[tiles["knowlip:split"] == "train"]
+    log = [json.loads(line) for line in (run.out / "losses.jsonl").read_text().splitlines()]
+    settings = run.config.model_dump()
+    started = {part: Path(path).name for part, path in settings.pop("init").items() if path}
+    return {
+        "name": run.out.name,
+        "corpus": {
+            "name": corpus.info["name"],
+            "fingerprint": corpus.info["fingerprint"],
+            "licence": corpus.info["licence"],
+            "training_tiles": len(train),
+            "training_scenes": int(train["knowlip:scene"].nunique()),
+            "platforms": sorted(map(str, train["platform"].dropna().unique())),
+            "frequency_bands": sorted(map(str, train["sar:frequency_band"].dropna().unique())),
+        },
+        "steps": run.step,
+        "last_losses": {k: log[-1][k] for k in ("itc", "itm", "mlm")} if log else {},
+        "started_from": started or "random weights",
+        "config": settings,
+    }

@@ -78,12 +78,12 @@ def import_towers(
     vit, bert = config.vit, config.bert
     if image is not None:
         found = image_tower(image, vit.image_size, vit.polarisations)
-        _same_size(image, found.config, vit, "image")
+        same_size(image.path, found.config, vit, "image")
         vit = replace(found.config, geo_tokens=vit.geo_tokens)
         state |= {f"vit.{n}": v for n, v in found.state.items()}
     if text is not None:
         read = text_tower(text, bert.max_length)
-        _same_size(text, read.config, bert, "text")
+        same_size(text.path, read.config, bert, "text")
         crossed = read.config.cross_attention_from
         same = crossed < read.config.depth and read.config.image_width == vit.width
         start = crossed if same else bert.cross_attention_from
@@ -174,10 +174,11 @@ def _facing(bert: BertConfig, vit: ViTConfig) -> BertConfig:
     return replace(bert, image_width=vit.width)
 
 
-def _same_size(weights: Weights, found: ViTConfig | BertConfig, wanted: ViTConfig | BertConfig, what: str) -> None:
+def same_size(path: object, found: ViTConfig | BertConfig, wanted: ViTConfig | BertConfig, what: str) -> None:
+    """Refuse an encoder that is not as wide and deep as wanted."""
     if (found.width, found.depth) != (wanted.width, wanted.depth):
         raise ModelError(
-            weights.path,
+            path,
             f"has the {what} encoder {found.width} wide and {found.depth} deep, the preset {wanted.width} and "
             f"{wanted.depth}",
             "Choose the preset of its size, or other weights",
