@@ -62,6 +62,9 @@ class LossConfig(_Part):
         contrast_first: Share of the steps with contrast alone. It is the cheapest loss, and hard negatives of matching
             mean something only once similarities do.
         keep_patches: Share of the patches that the image encoder sees in a step.
+        queue: Embeddings of a momentum copy that contrast is taken against, besides the batch; 0 for neither.
+        momentum: Share of itself that the copy keeps in a step.
+        soft_targets: Share of the contrast's target that the copy's own similarities make up, once warmed up.
     """
 
     itc: float = Field(default=1.0, ge=0)
@@ -70,6 +73,9 @@ class LossConfig(_Part):
     mask_slots: float = Field(default=0.5, gt=0, le=1)
     contrast_first: float = Field(default=0.5, ge=0, le=1)
     keep_patches: float = Field(default=1.0, gt=0, le=1)
+    queue: int = Field(default=0, ge=0)
+    momentum: float = Field(default=0.995, ge=0, lt=1)
+    soft_targets: float = Field(default=0.4, ge=0, lt=1)
 
 
 class ScioConfig(_Part):

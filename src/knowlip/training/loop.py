@@ -19,6 +19,7 @@ from knowlip.core.folder import cannot_write
 from knowlip.core.scene import POLARISATIONS
 from knowlip.corpus.store import DROPPED, Corpus
 from knowlip.model.knowlip import KnowLIP, KnowLIPConfig
+from knowlip.model.momentum import Momentum
 from knowlip.model.presets import PRESETS, preset
 from knowlip.model.processor import Processor
 from knowlip.model.tokenizer import Tokenizer
@@ -36,11 +37,13 @@ class Run:
     """A pretraining run in progress: what a step changes, and where it is kept.
 
     Attributes:
+        momentum: The model's slow copy and its queue, where the configuration has one.
         step: Steps done.
         total_steps: Steps that the schedule is laid out for.
     """
 
     model: KnowLIP
+    momentum: Momentum | None
     tokenizer: Tokenizer
     optimizers: tuple[torch.optim.Optimizer, ...]
     source: TileSource
@@ -48,6 +51,15 @@ class Run:
     out: Path
     step: int
     total_steps: int
+
+    @property
+    def state(self) -> nn.Module:
+        """All that a checkpoint holds besides the optimisers."""
+        return _state(self.model, self.momentum)
+
+
+def _state(model: KnowLIP, momentum: Momentum | None) -> nn.Module:
+    return model if momentum is None else nn.ModuleDict({"model": model, "momentum": momentum})
 
 
 def training_texts(corpus: Corpus, tokenizer: Tokenizer, round_: int) -> dict[str, list[Sentence]]:
@@ -92,10 +104,11 @@ def begin(corpus: Corpus, config: PretrainConfig, out: Path) -> Run:
         raise cannot_write(str(out), error) from error
     model.train()
     optimizers = make_optimizers(model, config.optim)
-    step = load_checkpoint(out / "checkpoint", model, optimizers)
+    momentum = Momentum(model, config.loss.queue, config.loss.momentum) if config.loss.queue else None
+    step = load_checkpoint(out / "checkpoint", _state(model, momentum), optimizers)
     source = TileSource(corpus, processor, model.config.vit.polarisations)
     total = config.optim.steps + (config.scio.steps_after if config.scio.rounds else 0)
-    return Run(model, tokenizer, optimizers, source, config, out, step, total)
+    return Run(model, momentum, tokenizer, optimizers, source, config, out, step, total)
 
 
 def processor_of(corpus: Corpus) -> Processor:
@@ -206,7 +219,11 @@ def train(run: Run, texts: dict[str, list[Sentence]], stop: int, progress: Progr
                     for group in optimizer.param_groups:
                         group["lr"] = share * group["peak"]
                 early = run.step < run.config.loss.contrast_first * run.config.optim.steps
-                losses = pretrain_losses(run.model, batch, run.config.loss, run.tokenizer.mask_id, generator, early)
+                warm = run.step / max(1, run.config.optim.warmup * run.total_steps)
+                softness = run.config.loss.soft_targets * min(1.0, warm)
+                losses = pretrain_losses(
+                    run.model, batch, run.config.loss, run.tokenizer.mask_id, generator, early, run.momentum, softness
+                )
                 if not torch.isfinite(losses.total):
                     raise ModelError(
                         run.out,
@@ -233,7 +250,7 @@ def train(run: Run, texts: dict[str, list[Sentence]], stop: int, progress: Progr
                 )
                 if run.step % run.config.checkpoint_every == 0 or run.step == stop:
                     file.flush()
-                    save_checkpoint(run.out / "checkpoint", run.model, run.optimizers, run.step)
+                    save_checkpoint(run.out / "checkpoint", run.state, run.optimizers, run.step)
                 progress(run.step, run.total_steps, values)
     except OSError as error:
         raise cannot_write(str(run.out), error) from error
