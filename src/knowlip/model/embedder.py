@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from knowlip.core.errors import ModelError
 from knowlip.corpus.store import Corpus, TilePixels
+from knowlip.model.geo import geo_properties
 from knowlip.model.knowlip import KnowLIP
 from knowlip.model.processor import Image, Processor, stack
 from knowlip.model.stems import SarStem
@@ -52,22 +53,30 @@ class Embedder:
     def image(self, image: Image) -> NDArray[np.float32]:
         """Unit embedding `(E,)` of an image of any radiometry; `Processor.read` says what is converted or refused."""
         pixels = self.processor.read(image)
-        _, embedded = self.model.encode_image(*self._batch([pixels], [image.polarisations]))
+        known = {"gsd_m": image.gsd_m, "incidence_deg": image.incidence_deg}
+        geo = [np.nan if (v := known.get(name)) is None else v for name in self.model.config.vit.geo_tokens]
+        batch = self._batch([pixels], [image.polarisations])
+        _, embedded = self.model.encode_image(*batch, torch.tensor([geo]) if geo else None)
         vector: NDArray[np.float32] = embedded[0].numpy()
         return vector
 
     @torch.inference_mode()
-    def images(self, tiles: Sequence[TilePixels]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Tokens `(B, N, D)` and unit embeddings `(B, E)` of tiles."""
-        tokens, embedded = self.model.encode_image(*self._prepare(tiles))
+    def images(
+        self, tiles: Sequence[TilePixels], geo: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Tokens `(B, N, D)` and unit embeddings `(B, E)` of tiles with properties `(B, G)`, None for unknown ones."""
+        told = None if geo is None else torch.from_numpy(geo)
+        tokens, embedded = self.model.encode_image(*self._prepare(tiles), told)
         return tokens.numpy(), embedded.numpy()
 
     def corpus_images(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
         """Unit embeddings `(N, E)` of a corpus's tiles."""
-        parts = [
-            self.images([corpus.pixels(t) for t in tile_ids[i : i + _BATCH]])[1]
-            for i in range(0, len(tile_ids), _BATCH)
-        ]
+        names, parts = self.model.config.vit.geo_tokens, []
+        geo = geo_properties(corpus, names) if names else None
+        for i in range(0, len(tile_ids), _BATCH):
+            chunk = tile_ids[i : i + _BATCH]
+            told = np.stack([geo[t] for t in chunk]) if geo else None
+            parts.append(self.images([corpus.pixels(t) for t in chunk], told)[1])
         return np.concatenate(parts) if parts else np.zeros((0, self.model.config.projection), np.float32)
 
     @torch.inference_mode()

@@ -20,17 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from knowlip.model.geo import GEO_PROPERTIES
 from knowlip.model.stems import make_stem
-
-GEO_PROPERTIES = (
-    "gsd_m",
-    "incidence_deg",
-    "look_azimuth_deg",
-    "centre_frequency_ghz",
-    "lat_deg",
-    "lon_deg",
-    "season",
-)
 
 Activation = Literal["gelu", "quick_gelu"]
 

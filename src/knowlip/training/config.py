@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from knowlip.core.settings import read_settings
+from knowlip.model.geo import GEO_PROPERTIES
 
 
 class _Part(BaseModel):
@@ -24,6 +25,7 @@ class DataConfig(_Part):
         vocab_size: Most entries of the vocabulary, where one is trained.
         speckle_looks: Looks of the multiplicative noise laid over training tiles; 0 for none.
         level_jitter_db: Spread of a random shift of a tile's level.
+        geo_tokens: Properties of a tile that the image encoder reads as tokens, from `GEO_PROPERTIES`.
     """
 
     batch_size: int = Field(default=48, ge=2)
@@ -32,6 +34,14 @@ class DataConfig(_Part):
     vocab_size: int = Field(default=2000, ge=100)
     speckle_looks: float = Field(default=8.0, ge=0)
     level_jitter_db: float = Field(default=1.0, ge=0)
+    geo_tokens: tuple[str, ...] = ()
+
+    @field_validator("geo_tokens")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names) & set(GEO_PROPERTIES)) < len(names):
+            raise ValueError(f"each once, of {', '.join(GEO_PROPERTIES)}")
+        return names
 
 
 class OptimConfig(_Part):

@@ -96,7 +96,8 @@ def begin(corpus: Corpus, config: PretrainConfig, out: Path) -> Run:
     identity = {"config": config.model_dump(), "corpus": corpus.info["fingerprint"], "weights": dict(start.digests)}
     tokenizer = start.tokenizer or _vocabulary(corpus, config)
     # before anything is written: weights may not fit
-    model = started(model_config(config.preset, tokenizer.vocab_size, processor), start)
+    shape = model_config(config.preset, tokenizer.vocab_size, processor, config.data.geo_tokens)
+    model = started(shape, start)
     try:
         out.mkdir(parents=True, exist_ok=True)
         _claim(out, identity, tokenizer)
@@ -106,7 +107,7 @@ def begin(corpus: Corpus, config: PretrainConfig, out: Path) -> Run:
     optimizers = make_optimizers(model, config.optim)
     momentum = Momentum(model, config.loss.queue, config.loss.momentum) if config.loss.queue else None
     step = load_checkpoint(out / "checkpoint", _state(model, momentum), optimizers)
-    source = TileSource(corpus, processor, model.config.vit.polarisations)
+    source = TileSource(corpus, processor, model.config.vit.polarisations, config.data.geo_tokens)
     total = config.optim.steps + (config.scio.steps_after if config.scio.rounds else 0)
     return Run(model, momentum, tokenizer, optimizers, source, config, out, step, total)
 
@@ -123,7 +124,7 @@ def processor_of(corpus: Corpus) -> Processor:
     )
 
 
-def model_config(name: str, vocab_size: int, processor: Processor) -> KnowLIPConfig:
+def model_config(name: str, vocab_size: int, processor: Processor, geo_tokens: tuple[str, ...] = ()) -> KnowLIPConfig:
     """A preset for tiles of the processor's size, with a channel for bands whose polarisation is not told.
 
     Raises:
@@ -133,9 +134,8 @@ def model_config(name: str, vocab_size: int, processor: Processor) -> KnowLIPCon
         config = preset(name, vocab_size, processor.image_size)
     except ValueError as error:
         raise ConfigError(f"preset '{name}'", str(error), "Build the corpus with another --tile-size") from error
-    return replace(
-        config, vit=replace(config.vit, polarisations=(*POLARISATIONS, "unknown")), processor=processor.to_dict()
-    )
+    vit = replace(config.vit, polarisations=(*POLARISATIONS, "unknown"), geo_tokens=geo_tokens)
+    return replace(config, vit=vit, processor=processor.to_dict())
 
 
 def _vocabulary(corpus: Corpus, config: PretrainConfig) -> Tokenizer:

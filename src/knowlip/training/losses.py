@@ -45,7 +45,7 @@ def pretrain_losses(
         momentum: What contrast is taken against beyond the batch; it follows the model and takes the batch in.
         softness: Share of the contrast's target that its own similarities make up.
     """
-    tokens, image = model.encode_image(batch.pixels, batch.channels, keep=config.keep_patches)
+    tokens, image = model.encode_image(batch.pixels, batch.channels, batch.geo, keep=config.keep_patches)
     first = torch.zeros(len(tokens), 1, dtype=torch.long)
     lower = model.text_lower(batch.ids, batch.mask)
     _, text = model.encode_text(batch.ids, batch.mask, lower=lower, at=first)
@@ -90,7 +90,7 @@ def _queued_contrast(
     Source: Li et al., "Align before fuse", NeurIPS 2021, section 3.3.
     """
     momentum.follow(model)
-    steady_image, steady_text = momentum(batch.pixels, batch.channels, batch.ids, batch.mask)
+    steady_image, steady_text = momentum(batch.pixels, batch.channels, batch.ids, batch.mask, batch.geo)
     keys = text_keys(batch.ids, batch.mask)
     old_image, old_text, old_keys = momentum.seen()
     images, texts = torch.cat([steady_image, old_image]), torch.cat([steady_text, old_text])

@@ -72,9 +72,11 @@ def _again(config: KnowLIPConfig, model: KnowLIP) -> KnowLIP:
         same_size("init.model", getattr(old, part), getattr(config, part), "image" if part == "vit" else "text")
     if old.vit.polarisations != config.vit.polarisations or config.vit.image_size % old.vit.patch_size:
         raise ModelError("init.model", "reads other polarisations or tile sizes", "Name another model")
-    new = replace(old, vit=replace(old.vit, image_size=config.vit.image_size), processor=config.processor, training={})
+    vit = replace(old.vit, image_size=config.vit.image_size, geo_tokens=config.vit.geo_tokens)
+    new = replace(old, vit=vit, processor=config.processor, training={})
     side = new.vit.image_size // new.vit.patch_size
-    state = model.state_dict()
+    same = old.vit.geo_tokens == vit.geo_tokens
+    state = {n: v for n, v in model.state_dict().items() if same or not n.startswith("vit.geo_embed.")}
     state["vit.pos_embed"] = resample_positions(state["vit.pos_embed"], side, side)
     return built(new, state, "init.model")[0]
 
