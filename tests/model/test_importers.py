@@ -151,9 +151,11 @@ def blip():
 
 @pytest.mark.parametrize("layout", ["transformers", "Salesforce"])
 def test_blip_equals_transformers(blip, tmp_path, layout):
-    config = blip.config.to_dict()
-    state = blip.state_dict() if layout == "transformers" else salesforce_names(blip.state_dict())
-    imported = import_blip(read_weights(saved(state, tmp_path, config)))
+    if layout == "transformers":
+        blip.save_pretrained(tmp_path)
+    else:
+        saved(salesforce_names(blip.state_dict()), tmp_path, blip.config.to_dict())
+    imported = import_blip(read_weights(tmp_path))
     assert all(n.startswith("mlm_head.") or n == "logit_scale" for n in imported.new)
     pixels, (ids, mask) = torch.randn(2, 3, 64, 64), texts()
     with torch.no_grad():
@@ -177,7 +179,8 @@ def test_words_filled_by_blips_decoder_equal_transformers(tmp_path):
         text_config=TEXT | {"encoder_hidden_size": 48}, vision_config=VISION, image_text_hidden_size=24
     )
     blip = randomised(transformers.BlipForConditionalGeneration(config))
-    imported = import_blip(read_weights(saved(blip.state_dict(), tmp_path, config.to_dict())))
+    blip.save_pretrained(tmp_path)
+    imported = import_blip(read_weights(tmp_path))
     pixels, (ids, mask) = torch.randn(2, 3, 64, 64), texts()
     with torch.no_grad():
         tokens, _ = imported.model.encode_image(pixels, RGB)
@@ -243,8 +246,11 @@ def clip():
 
 @pytest.mark.parametrize("layout", ["transformers", "OpenAI"])
 def test_clip_equals_transformers(clip, tmp_path, layout):
-    state = clip.state_dict() if layout == "transformers" else openai_names(clip.state_dict())
-    ours = import_clip(read_weights(saved(state, tmp_path, clip.config.to_dict())))
+    if layout == "transformers":
+        clip.save_pretrained(tmp_path)
+    else:
+        saved(openai_names(clip.state_dict()), tmp_path, clip.config.to_dict())
+    ours = import_clip(read_weights(tmp_path))
     pixels, (ids, mask) = torch.randn(2, 3, 64, 64), texts()
     with torch.no_grad():
         theirs = clip(ids, pixels, attention_mask=mask)

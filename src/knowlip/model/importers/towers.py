@@ -153,8 +153,9 @@ def _mlm_head(weights: Weights, wanted: Mapping[str, Tensor]) -> dict[str, Tenso
     for prefix in ("cls.predictions.", "text_decoder.cls.predictions."):
         found = {n.removeprefix(prefix): v for n, v in weights.state.items() if n.startswith(prefix)}
         found = {re.sub(r"gamma$", "weight", re.sub(r"beta$", "bias", n)): v for n, v in found.items()}
-        found = {n: v for n, v in found.items() if not n.startswith("decoder.")}
         if found:
+            found.setdefault("bias", found.get("decoder.bias", torch.zeros(0)))  # tied, and saved under either name
+            found = {n: v for n, v in found.items() if not n.startswith("decoder.")}
             return fitted(weights.path, found, wanted)
     return {}
 
