@@ -89,6 +89,11 @@ def test_whole_model_and_an_encoder_are_refused_together(trained, tmp_path):
         begin(trained[1], load_config(None, (*TINY, f"init.model={trained[2]}", "init.text=x")), tmp_path / "out")
 
 
+def test_whole_model_is_not_taken_for_an_encoder(trained, tmp_path):
+    with pytest.raises(ModelError, match=r"is a whole model of this package\. Name its folder as init\.model"):
+        begin(trained[1], load_config(None, (*TINY, f"init.image={trained[2]}")), tmp_path / "out")
+
+
 def test_card_of_a_run_names_its_corpus_and_its_start(trained):
     _, corpus, folder = trained
     text = (folder / "README.md").read_text()

@@ -47,8 +47,7 @@ def read_start(init: InitConfig) -> Start:
         opened = load_embedder(init.model)
         digest = _digest(opened.folder / "model.safetensors")
         return Start(model=opened.model, tokenizer=opened.tokenizer, digests=(("model", digest),))
-    image = read_weights(init.image) if init.image else None
-    text = read_weights(init.text) if init.text else None
+    image, text = _published(init.image), _published(init.text)
     digests = tuple((part, _digest(w.path)) for part, w in (("image", image), ("text", text)) if w)
     return Start(image, text, None, _vocabulary(text) if text else None, digests)
 
@@ -64,6 +63,13 @@ def started(config: KnowLIPConfig, start: Start) -> KnowLIP:
     path = next((w.path for w in (start.image, start.text) if w), "")
     config, state = import_towers(config, start.image, start.text)
     return built(config, state, path)[0]
+
+
+def _published(path: str) -> Weights | None:
+    weights = read_weights(path) if path else None
+    if weights is not None and {"vit", "bert"} <= weights.config.keys():
+        raise ModelError(weights.path, "is a whole model of this package", "Name its folder as init.model")
+    return weights
 
 
 def _again(config: KnowLIPConfig, model: KnowLIP) -> KnowLIP:

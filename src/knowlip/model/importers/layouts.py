@@ -44,7 +44,7 @@ IMAGE_LAYOUTS = (
     Layout(
         "timm's ViT",
         "patch_embed.proj.weight",
-        ("", "visual_encoder.", "base_encoder.", "vit.", "encoder.", "backbone."),
+        ("", "visual_encoder.", "base_encoder.", "encoder.", "backbone."),
         (),
         # `rpe` are SAR-JEPA's tables of relative positions, which its blocks add to attention and ours do not have
         r"(head|head_dist|fc_norm|decoder\w*|encoder_pred|pre_logits|sarfeature\d?)\..*|mask_token|decoder_pos_embed"
