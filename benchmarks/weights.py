@@ -36,7 +36,7 @@ from knowlip.model.processor import Image, Processor
 from knowlip.model.vit import ViT
 
 Answer = Callable[[], Tensor]
-BATCH = 4
+BATCH = 2
 
 
 def saved(model: transformers.PreTrainedModel, folder: Path) -> Weights:
