@@ -126,6 +126,24 @@ def test_resampled_positions_equal_transformers(vit, tmp_path, size):
         close(encoded(tower, pixels), vit(pixels, interpolate_pos_encoding=True).last_hidden_state)
 
 
+def test_positions_and_tokens_equal_timm(tmp_path):
+    timm = pytest.importorskip("timm", exc_type=ImportError, reason="timm needs torchvision, which is not installed")
+    from timm.layers import resample_abs_pos_embed
+
+    theirs = randomised(
+        timm.models.vision_transformer.VisionTransformer(
+            img_size=64, patch_size=16, embed_dim=48, depth=2, num_heads=3, num_classes=5
+        )
+    )
+    weights = read_weights(saved(theirs.state_dict(), tmp_path, {"num_attention_heads": 3}))
+    pixels = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        close(encoded(image_tower(weights), pixels), theirs.forward_features(pixels))
+    for side in (2, 6, 8):
+        expected = resample_abs_pos_embed(theirs.pos_embed, (side, side), num_prefix_tokens=1, antialias=False)
+        close(image_tower(weights, image_size=16 * side).state["pos_embed"], expected.detach())
+
+
 @pytest.mark.parametrize("present", [[0], [3, 1], [0, 1, 2, 3, 4]])
 def test_folded_channels_answer_as_to_a_grey_image(vit, tmp_path, present):
     """Whatever polarisations there are, the network gives what it gives for their mean in all three colours."""
