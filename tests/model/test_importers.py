@@ -323,6 +323,10 @@ def damaged(state, kind):
         return state | {"blocks.0.ls1.gamma": torch.zeros(48)}
     if kind == "shape":
         return state | {"norm.weight": torch.zeros(12)}
+    if kind == "linear":
+        return state | {"patch_embed.proj.weight": torch.zeros(48, 768)}
+    if kind == "places":
+        return {n: v for n, v in state.items() if n != "pos_embed"}
     if kind == "positions":
         return state | {"pos_embed": state["pos_embed"][:, :-3]}
     return {"cls_tokn": torch.zeros(2), "patch_embd.proj.weight": torch.zeros(2)}
@@ -335,6 +339,8 @@ def damaged(state, kind):
         ("unexpected", r"holds blocks\.0\.ls1\.gamma, which has no place here; the nearest right name is blocks\.0\."),
         ("shape", r"holds norm\.weight as 12, not 48"),
         ("positions", r"holds pos_embed as 1x14x48"),
+        ("linear", r"has a patch embedding of shape \(48, 768\)"),
+        ("places", r"lacks pos_embed"),
         ("foreign", r"holds no image encoder of a known kind; nearest are patch_embd\.proj\.weight"),
     ],
 )
@@ -371,6 +377,12 @@ def test_encoder_of_another_size_is_refused(vit, tmp_path):
     file = saved(timm_names(vit.state_dict()), tmp_path, {"num_attention_heads": 3})
     with pytest.raises(ModelError, match="has the image encoder 48 wide and 2 deep, the preset 768 and 12"):
         import_towers(preset("base", 100), image=read_weights(file))
+
+
+def test_heads_that_do_not_divide_the_width_are_refused(vit, tmp_path):
+    file = saved(timm_names(vit.state_dict()), tmp_path, {"num_attention_heads": 5})
+    with pytest.raises(ModelError, match=r"is no ViT of this kind .*width 48 is not a multiple of heads 5"):
+        image_tower(read_weights(file))
 
 
 def test_text_encoder_that_does_not_say_its_heads_is_refused(tmp_path):

@@ -63,38 +63,53 @@ def image_tower(
     said = weights.config.get("vision_config", weights.config)
     clip = layout.clip and "norm_pre.weight" in state
     kernel = state["patch_embed.proj.weight"]
-    width, channels, patch = kernel.shape[0], kernel.shape[1], kernel.shape[2]
-    state |= {n: state[n].reshape(1, -1, width) for n in ("cls_token", "pos_embed") if n in state}
-    if "dist_token" in state and "pos_embed" in state:  # DeiT's second token, and its place
-        del state["dist_token"]
-        state["pos_embed"] = state["pos_embed"][:, [0, *range(2, state["pos_embed"].shape[1])]]
+    if kernel.ndim != 4 or kernel.shape[2] != kernel.shape[3]:
+        raise ModelError(weights.path, f"has a patch embedding of shape {tuple(kernel.shape)}", "Name weights of a ViT")
+    width, channels, patch, _ = kernel.shape
+    state["patch_embed.proj.weight"] = fold_channels(kernel, len(polarisations)) if polarisations else kernel * channels
     if clip:
         state.setdefault("patch_embed.proj.bias", torch.zeros(width))
-    names = polarisations or (("R", "G", "B") if channels == 3 else tuple(str(i) for i in range(channels)))
-    state["patch_embed.proj.weight"] = fold_channels(kernel, len(polarisations)) if polarisations else kernel * channels
-    grid = math.isqrt(state["pos_embed"].shape[1] - 1) if "pos_embed" in state else 1
-    size = image_size or grid * patch
+    size = _place_tokens(state, width, patch, image_size)
     if size % patch:
-        raise ModelError(
-            weights.path, f"has patches of {patch} pixels, of which {size} is no multiple", "Change --tile-size"
+        reason = f"has patches of {patch} pixels, of which {size} is no multiple"
+        raise ModelError(weights.path, reason, "Choose another tile size")
+    try:
+        config = ViTConfig(
+            image_size=size,
+            patch_size=patch,
+            width=width,
+            depth=_depth(state, "blocks"),
+            heads=heads or int(said.get("num_attention_heads", max(1, width // HEAD_WIDTH))),
+            mlp_ratio=_mlp_ratio(state, "blocks.0.mlp.fc1.bias", width),
+            layer_norm_eps=float(said.get("layer_norm_eps", layout.eps)),
+            pre_norm=clip,
+            activation=activation or _activation(weights, said, "quick_gelu" if clip else "gelu"),
+            polarisations=polarisations or (("R", "G", "B") if channels == 3 else tuple(map(str, range(channels)))),
         )
-    if "pos_embed" in state and state["pos_embed"].shape[1] == 1 + grid * grid:
-        state["pos_embed"] = resample_positions(state["pos_embed"], size // patch, size // patch)
-    config = ViTConfig(
-        image_size=size,
-        patch_size=patch,
-        width=width,
-        depth=_depth(state, "blocks"),
-        heads=heads or int(said.get("num_attention_heads", max(1, width // HEAD_WIDTH))),
-        mlp_ratio=state["blocks.0.mlp.fc1.bias"].shape[0] / width if "blocks.0.mlp.fc1.bias" in state else 4.0,
-        layer_norm_eps=float(said.get("layer_norm_eps", layout.eps)),
-        pre_norm=clip,
-        activation=activation or _activation(weights, said, "quick_gelu" if clip else "gelu"),
-        polarisations=names,
-    )
+    except ValueError as error:
+        raise ModelError(weights.path, f"is no ViT of this kind ({error})", "Put its config.json beside it") from error
     with torch.device("meta"):
         wanted = ViT(config).state_dict()
     return Tower(config, fitted(weights.path, state, wanted), left_out)
+
+
+def _place_tokens(state: dict[str, Tensor], width: int, patch: int, image_size: int | None) -> int:
+    """Bring CLS and positions to this package's shapes, resampled for an image size, which is returned.
+
+    What has not these shapes stays, for `fitted` to refuse.
+    """
+    for name in ("cls_token", "pos_embed"):
+        if name in state and state[name].shape[-1] == width:
+            state[name] = state[name].reshape(1, -1, width)
+    positions = state.get("pos_embed", torch.zeros(1, 1, width))
+    if state.pop("dist_token", None) is not None:  # DeiT's second token has the second place
+        positions = torch.cat([positions[:, :1], positions[:, 2:]], 1)
+    grid = math.isqrt(max(0, positions.shape[1] - 1))
+    size = image_size or grid * patch
+    if "pos_embed" in state:
+        whole = positions.shape[1] == 1 + grid * grid and grid and not size % patch
+        state["pos_embed"] = resample_positions(positions, size // patch, size // patch) if whole else positions
+    return size
 
 
 def fold_channels(kernel: Tensor, count: int) -> Tensor:
@@ -126,8 +141,9 @@ def text_tower(weights: Weights, max_length: int = 192, heads: int | None = None
         state[place] = state[place][:max_length]
     vocab_size, width = state[layout.mark].shape
     heads = heads or said.get("num_attention_heads") or (width // HEAD_WIDTH if width in (768, 1024) else None)
-    if heads is None:
-        raise ModelError(weights.path, "does not say how many attention heads it has", "Put its config.json beside it")
+    if heads is None or width % int(heads):
+        why = "does not say how many attention heads it has" if heads is None else f"cannot have {heads} heads"
+        raise ModelError(weights.path, why, "Put its config.json beside it")
     _activation(weights, said, "gelu")
     depth = _depth(state, "encoder.layer")
     crossed = [int(n.split(".")[2]) for n in state if n.endswith("crossattention.self.key.weight")]
@@ -137,9 +153,7 @@ def text_tower(weights: Weights, max_length: int = 192, heads: int | None = None
         depth=depth,
         heads=int(heads),
         max_length=len(state[place]) if place in state else max_length,
-        mlp_ratio=state["encoder.layer.0.intermediate.dense.bias"].shape[0] / width
-        if "encoder.layer.0.intermediate.dense.bias" in state
-        else 4.0,
+        mlp_ratio=_mlp_ratio(state, "encoder.layer.0.intermediate.dense.bias", width),
         layer_norm_eps=float(said.get("layer_norm_eps", layout.eps)),
         cross_attention_from=min(crossed, default=depth),
         image_width=next((state[n].shape[1] for n in state if n.endswith("crossattention.self.key.weight")), width),
@@ -154,10 +168,15 @@ def _mlm_head(weights: Weights, wanted: Mapping[str, Tensor]) -> dict[str, Tenso
         found = {n.removeprefix(prefix): v for n, v in weights.state.items() if n.startswith(prefix)}
         found = {re.sub(r"gamma$", "weight", re.sub(r"beta$", "bias", n)): v for n, v in found.items()}
         if found:
-            found.setdefault("bias", found.get("decoder.bias", torch.zeros(0)))  # tied, and saved under either name
+            if "decoder.bias" in found:  # tied, and saved under either name
+                found.setdefault("bias", found["decoder.bias"])
             found = {n: v for n, v in found.items() if not n.startswith("decoder.")}
             return fitted(weights.path, found, wanted)
     return {}
+
+
+def _mlp_ratio(state: Mapping[str, Tensor], hidden_bias: str, width: int) -> float:
+    return len(state[hidden_bias]) / width if hidden_bias in state else 4.0
 
 
 def _depth(state: Mapping[str, Tensor], name: str) -> int:
