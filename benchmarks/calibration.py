@@ -39,7 +39,7 @@ from knowlip.corpus.build import BuildConfig, build_corpus
 from knowlip.corpus.grids import TileSpec
 from knowlip.corpus.store import Corpus
 from knowlip.hcot.annotate import views
-from knowlip.hcot.cover import CELL_PX
+from knowlip.hcot.cover import CELL_PX, CLASSES, CODE
 from knowlip.hcot.rules.settle import DISPUTED, SETTLED, settle
 from knowlip.hcot.sentences import statements
 from knowlip.hcot.steps import run_chain
@@ -128,7 +128,12 @@ def true_view(view: TileView, codes: np.ndarray, rows: Sequence[dict]) -> TileVi
     true = replace(view)
     h, w = view.cover.codes.shape
     cells = codes[: h * CELL_PX : CELL_PX, : w * CELL_PX : CELL_PX]
-    vars(true)["cover"] = replace(view.cover, codes=np.where(view.cover.codes > 0, cells, 0).astype(np.uint8))
+    cells = np.where(view.cover.codes > 0, cells, 0).astype(np.uint8)
+    sure = np.stack([cells == CODE[c] for c in CLASSES]).astype(np.float32)
+    cover = replace(view.cover, codes=cells, probability=sure, confidence=np.ones(cells.shape, np.float32))
+    # shares of the truth need none of the corrections that measured ones do
+    vars(cover)["_shares"] = sure.mean(axis=(1, 2), dtype=np.float64)
+    vars(true)["cover"] = cover
     vars(true)["detections"] = tuple(
         TargetObject("ship", None, tuple(r["corners"]), r["length_m"], r["width_m"], r["heading_deg"], "truth")
         for r in rows

@@ -12,7 +12,10 @@ Nothing is trained. Real track:
   Angeles and northern San Antonio are the development places; the figures are of all other scenes.
 
 Simulated track: scenes of cities that no development looked at (seed 7), calibrated VV and VH, and VH at 8 bits as the
-real scenes are; the truth is read by the benchmark alone.
+real scenes are; the truth is read by the benchmark alone. Of the calibrated ones every slot of every statement is
+judged (`hcot_slots.py` says how), once from pixels alone and once with maps of the made-up ground that are as wrong as
+real ones (`knowlip simulate --maps`): land cover, mapped features and an elevation model. "Shuffled" judges the same
+statements by another tile's truth, and is what words that are usually right would reach.
 
 What a user would have instead, naming the class that is commonest, stands as "usual". Last comes speed of the cover
 step on one core. The last line is a JSON object.
@@ -25,7 +28,7 @@ import json
 import os
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,12 +40,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hcot_optical import BARE, BUILT, VEGETATION, WATER, dominant, is_development, optical_classes
+from hcot_slots import JUDGES, Truth, judged, truths
+from knowlip.cli.annotate import own_files
 from knowlip.core.statements import LANDCOVER
 from knowlip.corpus.build import BuildConfig, build_corpus
 from knowlip.corpus.grids import TileSpec
 from knowlip.corpus.store import Corpus, TilePixels
 from knowlip.hcot import cover
 from knowlip.hcot.annotate import SOURCES, annotate
+from knowlip.knowledge.source import Source
 from knowlip.scenes.geotiff import open_scene
 from knowlip.simulation.simulate import simulate
 
@@ -50,6 +56,7 @@ Figures = dict[str, Any]
 Codes = NDArray[np.uint8]
 
 TILE_PX = 256
+SEED, DEVELOPMENT_SEED = 7, 3
 PRESENT = 0.03
 CLEAR_LEAD = 0.05
 NAMES = tuple(LANDCOVER.values())
@@ -95,11 +102,13 @@ def pauli(data: Path) -> Figures:
     return out
 
 
-def tiles_of(scenes: Sequence[Path], out: Path, sources: Sequence[str]) -> tuple[Corpus, dict[str, dict[str, Any]]]:
+def tiles_of(
+    scenes: Sequence[Path], out: Path, sources: Sequence[str], maps: Sequence[Source] = ()
+) -> tuple[Corpus, dict[str, dict[str, Any]]]:
     """A described corpus of the scenes, and every tile's facts by name."""
     config = BuildConfig(tiles=TileSpec(tile_size=TILE_PX))
     corpus = build_corpus([str(s) for s in scenes], str(out), config).corpus
-    annotate(corpus, sources=sources)
+    annotate(corpus, sources=sources, maps=maps)
     facts: dict[str, dict[str, Any]] = {t: {} for t in corpus.tile_ids()}
     for row in corpus.table("facts").to_pylist():
         facts[row["tile_id"]][row["name"]] = json.loads(row["value"])
@@ -218,16 +227,64 @@ def against_truth(facts: dict[str, dict[str, Any]], truth: dict[str, Codes]) -> 
     }
 
 
-def simulated(quick: bool, work: Path) -> Figures:
-    """Scenes of unseen cities, calibrated and at 8 bits. Simulated ground is made up, so only names are asked."""
-    simulate(work / "scenes", 6 if quick else 16, 1, "sentinel1-iw", 1024, 7)
-    as_8_bit(work / "scenes", work / "bytes")
-    corpus, facts = tiles_of([work / "scenes"], work / "calibrated", ("places",))
-    truth = {t: c for t in corpus.tile_ids() if (c := corpus.landcover(t)) is not None}
+def slots_right(corpus: Corpus, truth: dict[str, Truth]) -> Figures:
+    """Of each dimension: how many tiles have it, of its slots the share that is right, and the same of wrong tiles."""
+    tiles = sorted(truth)
+    # neighbours share their ground, so the other tile is one far away in the order
+    other = dict(zip(tiles, tiles[len(tiles) // 2 :] + tiles[: len(tiles) // 2], strict=True))
+    right: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    shuffled: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    written: Counter[tuple[str, str]] = Counter()
+    names: dict[str, list[bool]] = defaultdict(list)
+    for row in corpus.table("statements/round=00/statements").to_pylist():
+        kind = row["schema"], row["dimension"]
+        written[kind] += 1
+        found = judged(*kind, row["slots"], truth[row["tile_id"]])
+        right[kind] += found.values()
+        shuffled[kind] += judged(*kind, row["slots"], truth[other[row["tile_id"]]]).values()
+        for name, ok in found.items():
+            names[".".join((*kind, name))].append(ok)
+    return {
+        ".".join(kind): {
+            "right": float(np.mean(right[kind])),
+            "shuffled": float(np.mean(shuffled[kind])),
+            "slots": len(right[kind]),
+            "tiles": written[kind],
+            "by_slot": {n.rsplit(".")[-1]: float(np.mean(v)) for n, v in names.items() if n.startswith(".".join(kind))},
+        }
+        for kind in JUDGES
+        if kind in right
+    }
+
+
+def show_slots(name: str, figures: Figures) -> None:
+    """Print a table of dimensions."""
+    print(f"\n{name:34}{'right':>7}{'shuffled':>10}{'slots':>7}{'tiles':>7}")
+    for dimension, row in figures.items():
+        parts = ", ".join(f"{k} {v:.2f}" for k, v in row["by_slot"].items())
+        print(f"  {dimension:32}{row['right']:7.3f}{row['shuffled']:10.3f}{row['slots']:7}{row['tiles']:7}  {parts}")
+
+
+def simulated(quick: bool, development: bool, work: Path) -> Figures:
+    """Scenes of unseen cities. Simulated ground is made up, so of the built-in sources only names are asked."""
+    scenes, maps = work / "scenes", work / "made up"
+    simulate(scenes, 6 if quick else 16, 1, "sentinel1-iw", 1024, DEVELOPMENT_SEED if development else SEED, maps=maps)
+    as_8_bit(scenes, work / "bytes")
+    corpus, facts = tiles_of([scenes], work / "calibrated", ("places",))
+    mapped = own_files(str(maps / "dem"), str(maps / "landcover"), [str(maps / "features")], "", "", True)
+    with_maps, facts_m = tiles_of([scenes], work / "mapped", ("places",), mapped)
+    truth = truths(corpus, scenes)
+    codes = {t: v.cover for t, v in truth.items()}
     eight, facts_8 = tiles_of([work / "bytes"], work / "eight", ())
     if set(eight.tile_ids()) != set(truth):
         raise RuntimeError("the 8-bit scenes were cut into other tiles than the calibrated ones")
-    return {"calibrated": against_truth(facts, truth), "eight_bit": against_truth(facts_8, truth)}
+    return {
+        "calibrated": against_truth(facts, codes),
+        "eight_bit": against_truth(facts_8, codes),
+        "with_maps": against_truth(facts_m, codes),
+        "slots_with_maps": slots_right(with_maps, truth),
+        "slots_pixels": slots_right(corpus, truth),
+    }
 
 
 def speed(quick: bool) -> float:
@@ -274,10 +331,13 @@ def real_track(data: Path, quick: bool, development: bool, work: Path) -> Figure
     return out
 
 
-def simulated_track(quick: bool, work: Path) -> Figures:
+def simulated_track(quick: bool, development: bool, work: Path) -> Figures:
     """Simulated scenes; prints as it goes."""
-    out = simulated(quick, work)
+    out = simulated(quick, development, work)
     for name, figures in out.items():
+        if name.startswith("slots"):
+            show_slots(f"{name.replace('_', ', ').replace(', maps', ' maps')}, share right", figures)
+            continue
         show(f"simulated Sentinel-1 scenes, {name}", figures, {"dominant": "goal 0.950"})
     return out
 
@@ -286,7 +346,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="How right the evidence engine is.")
     parser.add_argument("--track", choices=("simulated", "real"), help="one of the two; both when not given")
     parser.add_argument("--quick", action="store_true", help="fewer scenes, within a minute")
-    parser.add_argument("--split", choices=("held out", "development"), default="held out", help="of the real scenes")
+    parser.add_argument("--split", choices=("held out", "development"), default="held out", help="which scenes")
     parser.add_argument("--data", type=Path, help="folder of real data (KNOWLIP_DATA, or ../shared/data)")
     options = parser.parse_args()
     usual = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -295,11 +355,12 @@ def main() -> int:
         print(f"{data}: no real scenes (s1_scenes/scenes.csv); name their folder in KNOWLIP_DATA", file=sys.stderr)
         return 2
     figures: Figures = {}
+    development = options.split == "development"
     with TemporaryDirectory() as folder:
         if options.track != "simulated":
-            figures["real"] = real_track(data, options.quick, options.split == "development", Path(folder))
+            figures["real"] = real_track(data, options.quick, development, Path(folder))
         if options.track != "real":
-            figures["simulated"] = simulated_track(options.quick, Path(folder))
+            figures["simulated"] = simulated_track(options.quick, development, Path(folder))
     figures["tiles_per_s"] = round(speed(options.quick), 1)
     print(f"\ncover step on one core: {figures['tiles_per_s']} tiles a second")
     print(json.dumps(figures))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from knowlip.core.statements import LANDCOVER
 from knowlip.corpus.store import TilePixels
 from knowlip.hcot import cover
+from knowlip.hcot.cover.shares import corrected_shares
 from knowlip.hcot.cover.thresholds import DISTINCT, minimum_error
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -117,3 +118,35 @@ def test_minimum_error_threshold_parts_two_populations(gap, share, offset, sprea
 
 def test_flat_image_has_no_threshold():
     assert minimum_error(np.full(1000, 3.0)) is None
+
+
+def test_a_map_decides_between_covers_that_look_alike_and_not_against_plain_sight():
+    rng = np.random.default_rng(2)
+    # between the levels of fields and of bare ground, and as smooth as either
+    between = TilePixels(_speckle(rng, -12.4, -18.9), ("VV", "VH"), True, np.zeros(2, np.float32))
+    level = cover.scene_level([cover.measure(between)], between.polarisations, True, None)
+    for name in ("farmland", "bare"):
+        mapped = np.full((128, 128), cover.CODE[name], np.uint8)
+        found = cover.classify(between, level, map_cover=mapped)
+        others = [c for c in cover.CLASSES if c != name]
+        assert found.share(name) > max(found.share(c) for c in others), name
+    sea = TilePixels(_speckle(rng, -21.0, -26.0), ("VV", "VH"), True, np.zeros(2, np.float32))
+    for name in ("farmland", "bare", "water"):
+        mapped = np.full((128, 128), cover.CODE[name], np.uint8)
+        assert cover.classify(sea, level, map_cover=mapped).share("water") > 0.8, name
+    silent = cover.classify(sea, level, map_cover=np.zeros((128, 128), np.uint8))
+    np.testing.assert_allclose(silent.probability, cover.classify(sea, level).probability)
+
+
+@given(st.lists(st.floats(0, 1), min_size=6, max_size=6).filter(lambda v: sum(v) > 0.1), st.booleans())
+def test_corrected_shares_stay_shares(values, with_map):
+    expected = np.array(values) / sum(values)
+    corrected = corrected_shares(expected, with_map)
+    assert (corrected >= 0).all()
+    assert corrected.sum() == pytest.approx(1)
+    assert corrected[cover.CLASSES.index("building")] <= expected[cover.CLASSES.index("building")] * 1.2 + 1e-9
+
+
+def _speckle(rng, vv_db, vh_db):
+    level = np.array([vv_db, vh_db])[:, None, None]
+    return (level + 10 * np.log10(rng.gamma(4.4, 1 / 4.4, (2, 128, 128)))).astype(np.float32)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from knowlip.core.statements import Fact
-from knowlip.hcot.steps import calibration, society
+from knowlip.hcot.steps import calibration, sar, society
 from knowlip.hcot.view import Facts, Surroundings, TileView
 
 
@@ -58,3 +58,25 @@ def test_mapped_features_lie_over_the_raster_s_classes():
     assert Surroundings(grids={"land_cover": raster}).map_cover is raster
     assert Surroundings(grids={"map": features}).map_cover is features
     assert Surroundings().map_cover is None
+
+
+@pytest.mark.parametrize(
+    ("known", "touches", "slender", "kind"),
+    [
+        ({"coast.sea_share": 0.4, "map.water.kind": "lake"}, 2, 1.0, "sea"),
+        ({"coast.sea_share": 0.0, "map.water.kind": "lake"}, 2, 9.0, "lake"),
+        ({}, 2, 9.0, "river"),
+        ({}, 2, 1.5, sar.WATER_BODY),
+        ({}, 0, 1.5, "lake"),
+    ],
+)
+def test_water_is_named_by_the_coastline_then_by_maps_and_by_shape_only_where_it_shows(known, touches, slender, kind):
+    found = Facts(Fact(n, v, 1, "map", 0.9) for n, v in known.items())
+    assert sar.water_kind(found, slender, touches, 200_000.0, 0.3)[0] == kind
+
+
+def test_little_that_is_dark_is_no_water_unless_a_map_has_some():
+    nothing = Facts()
+    assert sar.water_kind(nothing, 1.0, 0, 30_000.0, 0.01)[0] == ""
+    mapped = Facts([Fact("map.cover.water.share", 0.012, 1, "map", 0.9)])
+    assert sar.water_kind(mapped, 1.0, 0, 30_000.0, 0.01)[0] == "pond"

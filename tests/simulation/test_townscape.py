@@ -11,6 +11,8 @@ from knowlip.simulation.ground import Kind, LandCover, Zone
 from knowlip.simulation.world import make_world
 from knowlip.simulation.world.aircraft import AIRCRAFT_SIZES_M
 
+WET = (Zone.WATER, Zone.SEA, Zone.RIVER)
+
 
 def of_kind(world, *kinds):
     return world.structures.take(np.isin(world.structures.kind, kinds))
@@ -166,8 +168,8 @@ def test_every_bridge_spans_water_and_carries_a_road(fine, coarse):
                 (x > 0) & (y > 0) & (x < world.zone.shape[1] * world.gsd_m) & (y < world.zone.shape[0] * world.gsd_m)
             )
             zones = at(world, world.zone, x[inside], y[inside])
-            assert (zones == Zone.WATER).any()
-            wet = zones == Zone.WATER
+            wet = np.isin(zones, WET)
+            assert wet.any()
             assert (at(world, world.landcover, x[inside], y[inside])[wet] == LandCover.ROAD).mean() > 0.85
             found += 1
     assert found > 10
@@ -191,20 +193,26 @@ def test_zones_hold_what_they_are_named_after(fine, coarse):
     seen = set()
     for world in fine + coarse:
         water = world.landcover == LandCover.WATER
-        assert (world.zone[water] == Zone.WATER).all()
-        assert set(np.unique(world.zone)) <= set(range(1, 12))
+        assert np.isin(world.zone[water], WET).all()
+        assert set(np.unique(world.zone)) <= set(range(1, 14))
         seen |= set(np.unique(world.zone).tolist())
         wood = world.zone == Zone.WOODLAND
         if wood.any():
             assert np.isin(world.landcover[wood], (LandCover.WOODLAND, LandCover.ROAD, LandCover.BUILDING, 6)).all()
-    assert seen == set(range(1, 12))
+    assert seen == set(range(1, 14))
+
+
+def test_only_coastal_places_have_sea_and_those_on_a_river_have_it():
+    for name, kinds in (("Rotterdam", {Zone.SEA, Zone.RIVER}), ("Antwerp", {Zone.RIVER})):
+        world = make_world(find_city(name), (600, 600), 10.0, 4)
+        assert set(np.unique(world.zone[world.landcover == LandCover.WATER])) - {Zone.WATER} == kinds
 
 
 def test_ground_is_level_with_the_water_and_rises_from_it_without_steps(fine, coarse):
     from scipy import ndimage
 
     for world in fine + coarse:
-        wet = world.zone == Zone.WATER
+        wet = np.isin(world.zone, WET)
         assert (world.terrain_m[wet] == 0).all()
         steps = max(np.abs(np.diff(world.terrain_m, axis=k)).max() for k in (0, 1))
         assert steps < 1.3 * world.gsd_m

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +23,9 @@ def simulate(
         float | None, typer.Option(help="Incidence angle in degrees; drawn from the sensor's range without it.")
     ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Also write a picture of each scene.")] = False,
+    maps: Annotated[
+        Path | None, typer.Option(help="Folder for maps of the made-up ground, as wrong as real ones are.")
+    ] = None,
     list_sensors: Annotated[bool, typer.Option("--list-sensors", help="List the sensor presets and exit.")] = False,
     list_cities: Annotated[bool, typer.Option("--list-cities", help="List the cities and exit.")] = False,
     workers: Workers = 0,
@@ -57,8 +61,6 @@ def simulate(
         )
     if not out:
         raise ConfigError("--out", "is missing", "Name a folder for the scenes")
-    from pathlib import Path
-
     try:
         with progress_bar("simulating", quiet) as progress:
             paths = run(
@@ -73,6 +75,7 @@ def simulate(
                 lambda done, total: progress(done, total, ""),
                 incidence,
                 preview,
+                maps,
             )
     except ValueError as error:
         raise ConfigError("simulate", str(error), "See `knowlip simulate --help`") from error
@@ -81,5 +84,15 @@ def simulate(
     return show(
         {"scenes": [str(p) for p in paths]},
         as_json,
-        f"{len(paths)} scenes in {out}\nnext: knowlip corpus build {out} --out CORPUS",
+        f"{len(paths)} scenes in {out}\nnext: knowlip corpus build {out} --out CORPUS" + _then(maps),
+    )
+
+
+def _then(maps: Path | None) -> str:
+    """How the maps are used."""
+    if maps is None:
+        return ""
+    return (
+        f"\nthen: knowlip annotate CORPUS --land-cover {maps / 'landcover'} --dem {maps / 'dem'}"
+        f" --osm {maps / 'features'}"
     )

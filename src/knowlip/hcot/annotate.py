@@ -22,7 +22,7 @@ from knowlip.core.folder import Folder
 from knowlip.core.parallel import map_items
 from knowlip.core.statements import Statement
 from knowlip.corpus.stac import geoproperties
-from knowlip.corpus.store import ORIGINAL, STATEMENT_SCHEMA, Corpus, open_corpus
+from knowlip.corpus.store import ORIGINAL, STATEMENT_SCHEMA, Corpus, TilePixels, open_corpus
 from knowlip.hcot import cover
 from knowlip.hcot.answers import QUESTION_SCHEMA
 from knowlip.hcot.engines import evidence, vlm
@@ -38,6 +38,7 @@ from knowlip.knowledge.source import Answer, Footprint, Source, ask_all, joined,
 ENGINES = ("evidence", "vlm", "hybrid")
 SOURCES = tuple(BUILT_IN)
 _SAMPLE_TILES = 48
+"""Tiles whose pixels tell a scene's level; each is read once, and kept until its turn comes."""
 _TILES_AT_ONCE = 64
 """Tiles of a scene whose grids are in memory together."""
 
@@ -298,14 +299,16 @@ def _views(task: SceneTask) -> Iterator[TileView]:
     """The scene's tiles, read one by one."""
     corpus = _opened(task.root, task.fingerprint)
     rows = corpus.tiles[corpus.tiles["knowlip:scene"] == task.scene_id].sort_index()
-    level = _level(corpus, list(rows.index), task.known)
+    spread = rows.index[:: max(1, len(rows) // _SAMPLE_TILES)]
+    sampled = {tile_id: corpus.pixels(tile_id) for tile_id in spread}
+    level = _level(sampled, task.known)
     for start in range(0, len(rows), _TILES_AT_ONCE):
         part = rows.iloc[start : start + _TILES_AT_ONCE]
-        surroundings = _surroundings(task, list(part.index), footprints(corpus, part))
+        surroundings = _surroundings(task, list(part.index), footprints(corpus, part) if task.maps else [])
         for row in part.to_dict("records"):
             tile_id = row["id"]
-            properties = geoproperties(_plain(row))
-            yield TileView(tile_id, properties, corpus.pixels(tile_id), surroundings[tile_id], level)
+            pixels = sampled.pop(tile_id, None) or corpus.pixels(tile_id)
+            yield TileView(tile_id, geoproperties(_plain(row)), pixels, surroundings[tile_id], level)
 
 
 def _surroundings(task: SceneTask, tile_ids: Sequence[str], placed: Sequence[Footprint]) -> dict[str, Surroundings]:
@@ -371,15 +374,13 @@ def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {k: plain(v) for k, v in row.items()}
 
 
-def _level(corpus: Corpus, tile_ids: list[str], known: dict[str, Answer]) -> cover.SceneLevel:
-    """The scene's common level, from up to `_SAMPLE_TILES` tiles spread over it."""
-    chosen = tile_ids[:: max(1, len(tile_ids) // _SAMPLE_TILES)]
-    pixels = [corpus.pixels(t) for t in chosen]
-    grids = [known[t].grids.get("sea") for t in chosen]
-    sea = [g for g in grids if g is not None]
+def _level(sampled: Mapping[str, TilePixels], known: Mapping[str, Answer]) -> cover.SceneLevel:
+    """The scene's common level, from tiles spread over it."""
+    first = next(iter(sampled.values()))
+    sea = [grid for t in sampled if (grid := known[t].grids.get("sea")) is not None]
     return cover.scene_level(
-        [cover.measure(p) for p in pixels],
-        pixels[0].polarisations,
-        pixels[0].calibrated,
-        sea if len(sea) == len(chosen) else None,
+        [cover.measure(p) for p in sampled.values()],
+        first.polarisations,
+        first.calibrated,
+        sea if len(sea) == len(sampled) else None,
     )

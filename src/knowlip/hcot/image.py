@@ -104,8 +104,9 @@ class ImageDescription:
                     "width_m": t.width_m,
                     "confidence": t.confidence,
                 }
-                for t in self.view.detections
+                for t in self.view.detections.objects
             ],
+            "targets_in_doubt": self.view.detections.doubt or None,
             **surface(self.view.tile_id, Facts(self.description.facts)),
         }
 

@@ -30,6 +30,7 @@ MISSING = "statement.missing"
 
 SMALL_WATER_SHARE = 0.03
 NO_WATER_SHARE = 0.005
+NO_ROAD_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,8 @@ def _roads(f: Facts) -> Told:
     if lines == 0:
         if "cover.road.share" not in f and "road.lines" not in f:
             return _not_known("road.lines", "cover.road.share")
+        if f.number("cover.road.share") >= NO_ROAD_SHARE:
+            return "roads are likely, but none can be traced"
         basis = "road.lines" if "road.lines" in f else "cover.road.share"
         return Content("none", {"presence": _value("number", "no", basis)})
     presence = "one" if lines == 1 else "two" if lines == 2 else "several"
@@ -233,12 +236,18 @@ def _water(f: Facts) -> Told:
 # the target schema
 
 
+def _none_found(f: Facts) -> str:
+    doubt = f.value("target.doubt", "")
+    return f"the number of targets is in doubt: {doubt}" if doubt else "no target was detected"
+
+
 def _targets(content: Callable[[Facts, int, str], Told]) -> Callable[[Facts], Told]:
     """Content of tiles that have targets: `content(facts, number, class)`."""
 
     def of(f: Facts) -> Told:
-        n = int(f.number("target.count"))
-        return content(f, n, f.value("target.class", "ship")) if n > 0 else "no target was detected"
+        # where their number is in doubt, it is that of the ones found
+        n = int(f.number("target.count", len(f.value("target.positions", [0.0])) // 2))
+        return content(f, n, f.value("target.class", "ship")) if n > 0 else _none_found(f)
 
     return of
 
@@ -251,6 +260,8 @@ def _noun(f: Facts, n: int, cls: str) -> dict[str, Value]:
 
 @_targets
 def _count(f: Facts, n: int, cls: str) -> Told:
+    if "target.count" not in f:
+        return _none_found(f)
     if "target.class" not in f:
         return _not_known("target.class")
     return Content("any", {"count": _value("number", number_word(n), "target.count"), **_noun(f, n, cls)}, (), n > 1)

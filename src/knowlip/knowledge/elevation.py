@@ -21,15 +21,17 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from scipy import ndimage
 
 from knowlip.core.geodesy import ground_steps_m
 from knowlip.core.scene import crs_of
 from knowlip.core.statements import Fact
-from knowlip.knowledge.source import Answer, Footprint, fact, file_version
+from knowlip.knowledge.source import Answer, Footprint, Ground, fact, file_version, ground_of
 from knowlip.scenes.heights import Elevations, datum_of
 
 RELIEF_WINDOW_M = 6 * 1609.344
 _RELIEF_STEP_M = 30.0
+_NARROW_M = 90.0
 GENTLE, STEEP = 0.08, 0.30
 """Slopes as rise over run."""
 _COUNTED_FROM = {
@@ -59,6 +61,17 @@ def horn_slope_deg(height_m: NDArray[np.float64], steps_m: NDArray[np.float64]) 
     return np.degrees(np.arctan(np.hypot(east, north)))
 
 
+def relief_m(height_m: NDArray[np.float64]) -> float:
+    """Highest less lowest ground of heights on `_RELIEF_STEP_M`, NaN where there is none.
+
+    Models of surfaces stand on roofs and masts. A morphological opening takes off what is narrower than a hill.
+    """
+    known = np.isfinite(height_m)
+    opened = ndimage.grey_opening(np.where(known, height_m, np.inf), round(_NARROW_M / _RELIEF_STEP_M))
+    seen = opened[known & np.isfinite(opened)]
+    return float(np.ptp(seen)) if seen.size else 0.0
+
+
 @dataclass(frozen=True)
 class Elevation:
     """A DEM: a raster, a VRT, or a folder of GeoTIFFs. Make one with `elevation`."""
@@ -66,8 +79,8 @@ class Elevation:
     path: Path
     version: str
     licence: str
+    ground: Ground
     name: str = "elevation"
-    of_ground: bool = True
     at_once: bool = False
 
     def ask(self, footprints: Sequence[Footprint]) -> list[Answer]:
@@ -105,10 +118,8 @@ class Elevation:
             ]
         around = model.block(_window(tile, RELIEF_WINDOW_M, max(finest_m, _RELIEF_STEP_M)))
         if np.isfinite(around).mean() > 0.5:
-            why = "highest less lowest over 6 x 6 miles around the tile's middle"
-            facts.append(
-                self._fact("elevation.relief_m", round(float(np.nanmax(around) - np.nanmin(around)), 1), "m", why)
-            )
+            why = "highest less lowest ground over 6 x 6 miles around the tile's middle"
+            facts.append(self._fact("elevation.relief_m", round(relief_m(around), 1), "m", why))
         else:
             reasons.append("the elevation model ends too near for the relief over 6 x 6 miles")
         return Answer(tuple(facts), missing=tuple(reasons))
@@ -127,7 +138,7 @@ def elevation(path: Path) -> Elevation:
         parts = {Path(f) for dataset, file in Elevations(path, stack).sets for f in [file, *dataset.files]}
     copernicus = any("Copernicus_DSM" in part.name for part in parts)
     licence = "Copernicus DEM licence, free with attribution" if copernicus else "as its publisher says"
-    return Elevation(path, file_version(path, sorted(parts)), licence)
+    return Elevation(path, file_version(path, sorted(parts)), licence, ground_of(path))
 
 
 def _step_m(dataset: Any) -> float:

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.features import rasterize
 
+from knowlip.core.errors import ConfigError
 from knowlip.core.geodesy import GEOD, applied, ground_steps_m, to_lonlat
 from knowlip.core.scene import crs_of
 from knowlip.core.statements import LANDCOVER, Fact
 from knowlip.knowledge.convert import Box
 from knowlip.knowledge.extracts import Extract, Features, extracts, gathered
-from knowlip.knowledge.source import Answer, Footprint, fact
-from knowlip.knowledge.tags import ROADS, Kind
+from knowlip.knowledge.source import Answer, Footprint, Ground, fact, ground_of
+from knowlip.knowledge.tags import ROADS, WATER_KIND, Kind
 
 REACH_KM = 5.0
 """How far from a tile's middle a port or runway is still told of."""
@@ -57,8 +58,8 @@ class MapFeatures:
     extracts: tuple[Extract, ...]
     version: str
     licence: str
+    ground: Ground
     name: str = "osm"
-    of_ground: bool = True
     at_once: bool = False
 
     def ask(self, footprints: Sequence[Footprint]) -> list[Answer]:
@@ -109,7 +110,10 @@ class MapFeatures:
             for use in sorted(set(uses.cls)):
                 found.append(self._share(f"map.landuse.{use}.share", uses.where(uses.cls == use), outline))
         if "water" in held:
-            found.append(self._share("map.water.share", cut.of("water"), outline, "areas of water, the sea mostly not"))
+            waters = cut.of("water")
+            found.append(self._share("map.water.share", waters, outline, "areas of water, the sea mostly not"))
+            if (kind := _water_kind(waters)) is not None:
+                found.append(fact(self, "map.water.kind", kind, 0.8, None, "of the largest area of water in the tile"))
         if "waterway" in held:
             lines = cut.of("waterway").geometry
             length = float(shapely.length(shapely.transform(lines, lambda xy: xy * sides_m)).sum())
@@ -149,11 +153,16 @@ def map_features(
 
     Raises:
         SceneError: One is not an extract.
+        ConfigError: Some are of simulated ground, and others are not.
     """
     found = [extracts(path, cache, note) for path in paths]
     every = tuple(e for several, _ in found for e in several)
     whose = "Overture Maps and OpenStreetMap" if any(e.overture_type for e in every) else "OpenStreetMap"
-    return MapFeatures(every, "; ".join(version for _, version in found), f"ODbL 1.0, {whose} contributors")
+    grounds = {ground_of(path) for path in paths}
+    if len(grounds) > 1:
+        raise ConfigError("--osm", "names maps of simulated and of real ground", "Annotate their scenes apart")
+    version = "; ".join(version for _, version in found)
+    return MapFeatures(every, version, f"ODbL 1.0, {whose} contributors", grounds.pop())
 
 
 def runway_bearing_deg(geometry: shapely.Geometry) -> float | None:
@@ -172,6 +181,14 @@ def runway_bearing_deg(geometry: shapely.Geometry) -> float | None:
     if len(lon) < 2:
         return None
     return float(GEOD.inv(lon[0], lat[0], lon[-1], lat[-1])[0]) % 180
+
+
+def _water_kind(waters: Features) -> str | None:
+    """What most of the water is, or None where the map has no kind for it."""
+    area: dict[str, float] = {}
+    for cls, geometry in zip(waters.cls, waters.geometry, strict=True):
+        area[cls] = area.get(cls, 0.0) + geometry.area
+    return WATER_KIND.get(max(area, key=lambda c: area[c])) if area else None
 
 
 def cover_mask(features: Features, shape: tuple[int, int], gsd_m: float) -> NDArray[np.uint8]:

@@ -31,7 +31,7 @@ from knowlip.core.errors import ConfigError, SceneError
 from knowlip.core.geodesy import ground_steps_m
 from knowlip.core.scene import crs_of
 from knowlip.core.statements import LANDCOVER
-from knowlip.knowledge.source import Answer, Footprint, fact, file_version
+from knowlip.knowledge.source import Answer, Footprint, Ground, fact, file_version, ground_of
 from knowlip.scenes.heights import files_of
 
 WORLDCOVER = {"water": [80], "woodland": [10, 20, 95], "farmland": [30, 40], "building": [50], "bare": [60, 100]}
@@ -56,8 +56,8 @@ class ClassRaster:
     classes: tuple[tuple[int, int], ...]
     version: str
     licence: str
+    ground: Ground
     name: str = "land-cover"
-    of_ground: bool = True
     at_once: bool = False
 
     def ask(self, footprints: Sequence[Footprint]) -> list[Answer]:
@@ -147,7 +147,7 @@ def class_raster(path: Path, mapping: Path | None = None) -> ClassRaster:
     else:
         version += f" by {file_version(mapping)}"
     licence = tags.get("license") or ("CC BY 4.0, ESA WorldCover" if mapping is None else "as its publisher says")
-    return ClassRaster(tuple(files), classes, version, licence)
+    return ClassRaster(tuple(files), classes, version, licence, ground_of(path))
 
 
 def _alien(dataset: rasterio.DatasetReader) -> int | None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from knowlip.knowledge.source import Answer, Footprint, fact
+from knowlip.knowledge.source import Answer, Footprint, Ground, fact
 
 EARTH_RADIUS_KM = 6371.0088
 """Mean radius, IUGG."""
@@ -165,7 +165,7 @@ class Places:
     name: str = "places"
     version: str = source()
     licence: str = LICENCE
-    of_ground: bool = False
+    ground: Ground = "any"
     at_once: bool = True
 
     def ask(self, footprints: Sequence[Footprint]) -> list[Answer]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from knowlip.core.errors import SceneError
 from knowlip.knowledge.places import chord_to_km, unit_vectors
-from knowlip.knowledge.source import Answer, Footprint, fact, file_version
+from knowlip.knowledge.source import Answer, Footprint, Ground, fact, file_version
 from knowlip.knowledge.tables import read_table
 
 _NAME = ("Main Port Name", "PORT_NAME", "Port Name")
@@ -32,7 +32,7 @@ class Ports:
     version: str
     licence: str = "public domain, NGA World Port Index"
     name: str = "ports"
-    of_ground: bool = True
+    ground: Ground = "real"
     at_once: bool = True
 
     def ask(self, footprints: Sequence[Footprint]) -> list[Answer]:

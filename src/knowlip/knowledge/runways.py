@@ -13,7 +13,7 @@ from typing import Any
 
 from knowlip.core.geodesy import GEOD
 from knowlip.knowledge.airports import nearest_airports
-from knowlip.knowledge.source import Answer, Footprint, fact, file_version
+from knowlip.knowledge.source import Answer, Footprint, Ground, fact, file_version
 from knowlip.knowledge.tables import read_table
 
 FOOT_M = 0.3048
@@ -37,7 +37,7 @@ class Runways:
     version: str
     licence: str = "public domain, OurAirports"
     name: str = "runways"
-    of_ground: bool = True
+    ground: Ground = "real"
     at_once: bool = True
 
     def ask(self, footprints: Sequence[Footprint]) -> list[Answer]:

@@ -10,12 +10,18 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from knowlip.core.statements import Fact, FactValue
+
+Ground = Literal["real", "simulated", "any"]
+"""Which ground a source tells about: the Earth's, that of simulated scenes, or names of places, which both have."""
+
+SIMULATED_MARK = "simulated-ground.txt"
+"""A file of this name says that all maps in its folder are of simulated ground."""
 
 MISSING = "knowledge.missing"
 """The fact that lists which sources did not know something about a tile, and why."""
@@ -68,7 +74,7 @@ class Source(Protocol):
         name: One word, unique among the sources asked.
         version: Of the data, as it stands in facts.
         licence: Of the data.
-        of_ground: It tells about the ground, so it is not asked about simulated scenes.
+        ground: Which ground it tells about; it is not asked about tiles of another.
         at_once: It is asked once for all tiles, as opening it costs more than asking; others are asked by the process
             that works on a scene.
     """
@@ -80,7 +86,7 @@ class Source(Protocol):
     @property
     def licence(self) -> str: ...  # noqa: D102
     @property
-    def of_ground(self) -> bool: ...  # noqa: D102
+    def ground(self) -> Ground: ...  # noqa: D102
     @property
     def at_once(self) -> bool: ...  # noqa: D102
 
@@ -89,14 +95,25 @@ class Source(Protocol):
         ...
 
 
+_MADE_UP = "the scene is simulated, so its ground is not that of the place"
+
+
+def ground_of(path: Path) -> Ground:
+    """Which ground the maps of a path tell about, by the mark of simulated ones."""
+    folder = path if path.is_dir() else path.parent
+    return "simulated" if (folder / SIMULATED_MARK).is_file() else "real"
+
+
 def ask_all(sources: Iterable[Source], footprints: Sequence[Footprint]) -> list[Answer]:
     """What all sources together know, one answer a tile; of two facts of one name, that of the earlier source stays."""
     known = [Answer() for _ in footprints]
     for source in sources:
-        asked = [i for i, f in enumerate(footprints) if not (source.of_ground and f.made_up)]
+        others = {"real": True, "simulated": False}.get(source.ground)
+        asked = [i for i, f in enumerate(footprints) if f.made_up != others]
         answers = dict(zip(asked, source.ask([footprints[i] for i in asked]), strict=True)) if asked else {}
-        made_up = Answer(missing=("the scene is simulated, so its ground is not that of the place",))
-        known = [joined(k, answers.get(i, made_up), source.name) for i, k in enumerate(known)]
+        reason = _MADE_UP if others else "the map is of simulated ground, and the scene is not simulated"
+        elsewhere = Answer(missing=(reason,))
+        known = [joined(k, answers.get(i, elsewhere), source.name) for i, k in enumerate(known)]
     return known
 
 

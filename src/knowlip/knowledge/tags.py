@@ -56,6 +56,15 @@ _LAND_USE: dict[str, tuple[str, ...]] = {
 LAND_USE = {value: ours for ours, values in _LAND_USE.items() for value in values}
 """Our land use of a value of `landuse`, `natural`, `leisure`, `aeroway` or `military`, or of an Overture class."""
 
+_WATERS: dict[str, tuple[str, ...]] = {
+    "sea": ("ocean", "sea", "bay", "strait"),
+    "river": ("river", "riverbank", "canal", "oxbow", "stream"),
+    "lake": ("lake", "reservoir", "lagoon"),
+    "pond": ("pond", "basin", "fishpond"),
+}
+WATER_KIND = {value: ours for ours, values in _WATERS.items() for value in values}
+"""Our kind of a value of `water` or `waterway`, or of an Overture subtype; plain `water` has none."""
+
 MEANINGFUL = (
     "highway",
     "building",

@@ -24,7 +24,7 @@ class LandCover(IntEnum):
 
 
 class Zone(IntEnum):
-    """What a piece of ground is used for."""
+    """What a piece of ground is used for, and which kind of water it is: standing inland, of a river, or the sea."""
 
     UNKNOWN = 0
     WATER = 1
@@ -38,6 +38,8 @@ class Zone(IntEnum):
     FARMLAND = 9
     WOODLAND = 10
     BARE = 11
+    SEA = 12
+    RIVER = 13
 
 
 class Kind(IntEnum):
@@ -66,6 +68,8 @@ LANDCOVER_COLORS: dict[int, tuple[int, int, int, int]] = {
 ZONE_COLORS: dict[int, tuple[int, int, int, int]] = {
     Zone.UNKNOWN: (0, 0, 0, 0),
     Zone.WATER: (40, 90, 200, 255),
+    Zone.SEA: (25, 60, 150, 255),
+    Zone.RIVER: (80, 140, 230, 255),
     Zone.RESIDENTIAL_DENSE: (170, 60, 40, 255),
     Zone.RESIDENTIAL_SPARSE: (230, 150, 110, 255),
     Zone.COMMERCIAL: (200, 40, 90, 255),

@@ -17,6 +17,7 @@ from pyproj import Proj, Transformer
 
 from knowlip.simulation.cities import City
 from knowlip.simulation.imaging import image_world
+from knowlip.simulation.map_files import has_maps, write_maps
 from knowlip.simulation.preview import write_preview
 from knowlip.simulation.sensors import Sensor
 from knowlip.simulation.truth_files import replacing, truth_names, write_raster, write_truth
@@ -90,6 +91,7 @@ def simulate_scene(
     index: int = 0,
     incidence_deg: float | None = None,
     preview: bool = False,
+    maps: Path | None = None,
 ) -> Path:
     """Simulate a scene near a city and write it with its truth, unless it is there already.
 
@@ -102,13 +104,15 @@ def simulate_scene(
         index: Which of the city's scenes this is; goes into its id.
         incidence_deg: Incidence angle in the middle; drawn from the sensor's range when None.
         preview: Also write a picture.
+        maps: Folder for maps of its ground as a user would have them; none are written without it.
 
     Returns:
         Path of the scene's GeoTIFF.
     """
     scene = scene_id(city, sensor, index)
     tif, picture = out_dir / f"{scene}.tif", out_dir / f"{scene}.png"
-    if is_complete(out_dir, scene) and (picture.is_file() or not preview):
+    mapped = maps is None or has_maps(maps, scene)
+    if is_complete(out_dir, scene) and mapped and (picture.is_file() or not preview):
         return tif
     (out_dir / "truth").mkdir(parents=True, exist_ok=True)
 
@@ -142,6 +146,8 @@ def simulate_scene(
     write_truth(out_dir, scene, world, image.offsets_xy_m, epsg, transform)
     # speckle does not compress, so more than the fastest level costs time for nothing
     write_raster(tif, stored, sensor.polarisations, epsg, transform, ZLEVEL=1, PREDICTOR=2)
+    if maps is not None:
+        write_maps(maps, scene, world, epsg, transform, world_seed)
     if preview:
         write_preview(picture, image.sigma0[sensor.polarisations[0]], world, image.offsets_xy_m)
     radiometry = {"quantity": "amplitude", "convention": "sigma0", "calibration_db": CALIBRATION_DB}

@@ -120,10 +120,12 @@ def scene_orders(
     ]
 
 
-def make_scene(order: SceneOrder, out: Path, preview: bool = False) -> Path:
+def make_scene(order: SceneOrder, out: Path, preview: bool = False, maps: Path | None = None) -> Path:
     """Simulate a scene into a folder, unless it is there already; returns its GeoTIFF."""
     shape = (order.size_px, order.size_px)
-    return simulate_scene(order.city, order.sensor, shape, order.seed, out, order.index, order.incidence_deg, preview)
+    return simulate_scene(
+        order.city, order.sensor, shape, order.seed, out, order.index, order.incidence_deg, preview, maps
+    )
 
 
 def simulate(
@@ -138,6 +140,7 @@ def simulate(
     progress: Callable[[int, int], None] | None = None,
     incidence_deg: float | None = None,
     preview: bool = False,
+    maps: Path | None = None,
 ) -> list[Path]:
     """Simulate scenes into a folder; scenes that are there already are kept.
 
@@ -153,6 +156,7 @@ def simulate(
         progress: Called with the number of scenes done and of all, after each.
         incidence_deg: Incidence angle in the middle of all scenes; drawn scene by scene when None.
         preview: Also write a picture of each scene.
+        maps: Folder for maps of the ground as a user would have them; none are written without it.
 
     Returns:
         Paths of the scenes' GeoTIFFs, by city and scene.
@@ -165,7 +169,9 @@ def simulate(
     orders = scene_orders(cities_n, scenes_per_city, sensor_name, size_px, seed, city_names, incidence_deg)
     out.mkdir(parents=True, exist_ok=True)
     paths = []
-    for done, path in enumerate(map_items(partial(make_scene, out=out, preview=preview), orders, workers), start=1):
+    for done, path in enumerate(
+        map_items(partial(make_scene, out=out, preview=preview, maps=maps), orders, workers), start=1
+    ):
         paths.append(path)
         if progress is not None:
             progress(done, len(orders))

@@ -50,7 +50,7 @@ def measure(pixels: TilePixels) -> Cells:
     weight = valid.astype(np.float32)
 
     def local(values: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-        total: NDArray[np.float32] = ndimage.uniform_filter(values, size, mode="nearest")
+        total: NDArray[np.float32] = ndimage.uniform_filter(values, size, mode="nearest", axes=(-2, -1))
         if whole:
             return total
         # a float32 running mean leaves a little behind where everything is 0
@@ -58,8 +58,7 @@ def measure(pixels: TilePixels) -> Cells:
         return np.where(seen > 1e-3, total / np.maximum(seen, 1e-3), 0)
 
     def level_db(size: int) -> NDArray[np.float32]:
-        mean = np.stack([local(p, size) for p in power])
-        return np.float32(10) * np.log10(np.maximum(mean, np.float32(_LEAST_POWER)))
+        return np.float32(10) * np.log10(np.maximum(local(power, size), np.float32(_LEAST_POWER)))
 
     logs = np.log(np.maximum(power[0], np.float32(_LEAST_POWER)))
     logs = np.where(valid, logs - (logs[valid].mean() if valid.any() else 0), np.float32(0))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from knowlip.hcot.cover.cells import Cells
 from knowlip.hcot.cover.table import (
@@ -64,16 +63,17 @@ def scene_level(
         samples: Cells of some of the scene's tiles.
         sea: Coastline grid of each of these tiles; the sea's level fixes an uncalibrated scene's scale.
     """
-    step = max(1, sum(s.valid.size for s in samples) // _MAX_SAMPLES)
-    wide = np.concatenate([s.wide_db[:, s.valid] for s in samples], axis=1)[:, ::step]
-    texture = np.concatenate([s.texture[s.valid] for s in samples])[::step]
+    valid = np.concatenate([s.valid.ravel() for s in samples])
+    kept = np.flatnonzero(valid)[:: max(1, valid.size // _MAX_SAMPLES)]
+    wide = np.concatenate([s.wide_db.reshape(len(polarisations), -1) for s in samples], axis=1)[:, kept]
+    texture = np.concatenate([s.texture.ravel() for s in samples])[kept]
     prior = np.array([ZONE_PRIOR[z] for z in ZONES])
     if wide.shape[1] == 0:
         return SceneLevel(np.zeros(len(polarisations)), SPECKLE_TEXTURE, prior)
     at_sea = np.zeros(wide.shape[1], bool)
     if sea is not None:
-        grids = [on_cells(g, s.valid.shape)[s.valid] for g, s in zip(sea, samples, strict=True)]
-        at_sea = np.concatenate(grids)[::step]
+        grids = [on_cells(g, s.valid.shape).ravel() for g, s in zip(sea, samples, strict=True)]
+        at_sea = np.concatenate(grids)[kept]
         prior[0] = np.clip(at_sea.mean(), 0.03, 0.97)
         prior[1:] *= (1 - prior[0]) / prior[1:].sum()
     speckle = _speckle_texture(texture)
@@ -85,7 +85,7 @@ def scene_level(
             if at_sea.mean() < _MIN_SEA
             else _sea_level(wide[:, at_sea], polarisations)
         )
-    likelihood = zone_log_likelihood(wide + offset[:, None], texture, polarisations).astype(np.float64)
+    likelihood = zone_log_likelihood(wide + offset[:, None], texture, polarisations)
     return SceneLevel(offset, speckle, fitted_shares(likelihood, prior, _GENERAL))
 
 
@@ -110,12 +110,22 @@ def fitted_shares(
         likelihood: `(5, N)` log likelihoods.
         weight_of_prior: 0 to 1, how much of the answer the prior is.
     """
+    relative, _ = _relative(likelihood)
     shares = prior
     for _ in range(10):
-        joint = likelihood + np.log(shares)[:, None]
-        found = np.exp(joint - logsumexp(joint, axis=0)).mean(axis=1)
-        shares = (1 - weight_of_prior) * found + weight_of_prior * prior
+        shares = (1 - weight_of_prior) * _found(relative, shares) + weight_of_prior * prior
     return shares
+
+
+def _relative(likelihood: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Likelihoods `(5, N)` against the largest of each sample, and the log `(N,)` of that one."""
+    best = likelihood.max(axis=0).astype(np.float64)
+    return np.exp(likelihood - best), best
+
+
+def _found(relative: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean probabilities `(5,)` of the zones under these shares."""
+    return np.asarray(shares * (relative @ (1 / (shares @ relative))) / relative.shape[1])
 
 
 def _sea_level(wide_db: NDArray[np.float32], polarisations: tuple[str, ...]) -> NDArray[np.float64]:
@@ -139,12 +149,11 @@ def _self_calibrate(
     candidates = np.arange(-26.0, 4.0, 0.5) - bright
 
     def fit(offset: float) -> float:
-        likelihood = zone_log_likelihood(wide_db + np.float32(offset), texture, polarisations).astype(np.float64)
+        relative, best = _relative(zone_log_likelihood(wide_db + np.float32(offset), texture, polarisations))
         weights = prior
         for _ in range(3):
-            joint = likelihood + np.log(weights)[:, None]
-            total = logsumexp(joint, axis=0)
-            weights = 0.5 * np.exp(joint - total).mean(axis=1) + 0.5 * prior
+            before, weights = weights, 0.5 * _found(relative, weights) + 0.5 * prior
+        total = best + np.log(before @ relative)
         surprise = _BRIGHT_WEIGHT * ((bright + offset - usual) / spread) ** 2 / 2
         return float(total.mean()) - float((prior * np.log(prior / weights)).sum()) - surprise
 

@@ -19,12 +19,14 @@ def dark_lines(near_db: NDArray[np.float32], allowed: NDArray[np.bool_]) -> NDAr
         allowed: `(h, w)` where roads may be.
     """
     found = np.zeros(near_db.shape, bool)
+    around = np.pad(near_db, _LENGTH // 2, mode="edge")
     for angle in np.arange(8) * np.pi / 8:
         dy, dx = np.sin(angle), np.cos(angle)
         steps = np.arange(_LENGTH) - _LENGTH // 2
-        line = _along(near_db, np.rint(steps * dy).astype(int), np.rint(steps * dx).astype(int))
-        across = round(_SIDE * dx), round(-_SIDE * dy)
-        sides = [_moved(line, s * across[0], s * across[1]) for s in (-1, 1)]
+        line = _along(around, np.rint(steps * dy).astype(int), np.rint(steps * dx).astype(int))
+        beside = np.pad(line, _SIDE, mode="edge")
+        down, right = round(_SIDE * dx), round(-_SIDE * dy)
+        sides = [_part(beside, _SIDE + s * down, _SIDE + s * right, line.shape) for s in (-1, 1)]
         found |= np.minimum(*sides) - line > _CONTRAST_DB
     found &= allowed
     labels, count = ndimage.label(found, np.ones((3, 3)))
@@ -36,19 +38,21 @@ def dark_lines(near_db: NDArray[np.float32], allowed: NDArray[np.bool_]) -> NDAr
     return kept
 
 
-def _along(image: NDArray[np.float32], rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Mean along a line of offsets, as a sum of shifted images, which beats a dense convolution at this size."""
-    k = _LENGTH // 2
-    padded = np.pad(image, k, mode="edge")
-    h, w = image.shape
-    total = np.zeros_like(image)
-    for y, x in zip(rows + k, cols + k, strict=True):
-        total += padded[y : y + h, x : x + w]
-    return total / np.float32(len(rows))
+def _along(around: NDArray[np.float32], rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Mean along a line of offsets, as a sum of shifted images, which beats a dense convolution at this size.
+
+    Args:
+        around: The image with half a line's length of its edge repeated on all sides.
+    """
+    margin = _LENGTH // 2
+    shape = around.shape[0] - 2 * margin, around.shape[1] - 2 * margin
+    total = np.zeros(shape, np.float32)
+    for row, col in zip((rows + margin).tolist(), (cols + margin).tolist(), strict=True):
+        total += _part(around, row, col, shape)
+    total /= np.float32(len(rows))
+    return total
 
 
-def _moved(image: NDArray[np.float32], down: int, right: int) -> NDArray[np.float32]:
-    """The image moved by whole cells; its edge is repeated."""
-    h, w = image.shape
-    padded = np.pad(image, _SIDE, mode="edge")
-    return padded[_SIDE - down : _SIDE - down + h, _SIDE - right : _SIDE - right + w]
+def _part(image: NDArray[np.float32], row: int, col: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """The part of an image of a shape that starts at a row and column."""
+    return image[row : row + shape[0], col : col + shape[1]]

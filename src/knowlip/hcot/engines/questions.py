@@ -78,7 +78,7 @@ QUESTIONS = (
         3,
         "water.kind",
         (("landform", "water"), ("target", "region")),
-        Literal["none", "sea", "river", "lake", "pond"],
+        Literal["none", "sea", "river", "lake", "pond", "water body"],
         "The largest water body in the picture",
     ),
     Question(

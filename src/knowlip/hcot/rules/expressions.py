@@ -134,7 +134,7 @@ _COMPARISONS: dict[type, Callable[[Any, Any], Value]] = {
 
 def _apply(function: Callable[..., Value], *values: Value) -> Value:
     """A function's value; None where an argument is not known, or of a kind that the function does not take."""
-    if any(v is None for v in values):
+    if None in values:
         return None
     try:
         return function(*values)
@@ -179,7 +179,7 @@ def _compile(node: ast.expr) -> Expression:
             return lambda scope: scope.look_up(name)
         case ast.List(elts=elements) | ast.Tuple(elts=elements):
             parts = [_compile(e) for e in elements]
-            return lambda scope: _apply(lambda *values: list(values), *(p(scope) for p in parts))
+            return lambda scope: _apply(lambda *values: list(values), *[p(scope) for p in parts])
         case ast.BoolOp(op=op, values=values):
             return _logic([_compile(v) for v in values], isinstance(op, ast.Or))
         case ast.UnaryOp(op=ast.Not(), operand=operand):
@@ -222,6 +222,9 @@ def _logic(parts: list[Expression], decisive: bool) -> Expression:
 
 
 def _comparison(operators: list[Callable[[Any, Any], Value]], parts: list[Expression]) -> Expression:
+    if len(operators) == 1:
+        return lambda scope: _apply(operators[0], parts[0](scope), parts[1](scope))
+
     def compare(scope: Scope) -> Value:
         values = [part(scope) for part in parts]
         verdicts = [_apply(f, a, b) for f, a, b in zip(operators, values[:-1], values[1:], strict=True)]
@@ -243,7 +246,7 @@ def _call(name: str, nodes: list[ast.expr]) -> Expression:
     args = [_compile(n) for n in nodes]
     if name in _FUNCTIONS:
         function = _FUNCTIONS[name]
-        return lambda scope: _apply(function, *(a(scope) for a in args))
+        return lambda scope: _apply(function, *[a(scope) for a in args])
     wanted = {"known": 1, "default": 2, "fact": 1, "total": 1, "table": 2}[name]
     if len(args) != wanted:
         raise ValueError(f"'{name}' takes {wanted} argument{'s' * (wanted > 1)}, not {len(args)}")

@@ -84,6 +84,7 @@ class Rule:
 
     Attributes:
         measured_alone: Whether it holds a fact against the measurements alone, and not against other facts in question.
+        compares: Whether it sets a fact beside its own measurement, and so is silent where nobody claims anything.
     """
 
     text: RuleText
@@ -92,6 +93,7 @@ class Rule:
     value: Expression | None
     why: Expression
     measured_alone: bool
+    compares: bool
 
     def part(self, name: str) -> str | None:
         """What the first `*` stands for in a fact's name, empty without one; None when the rule does not doubt it."""
@@ -169,13 +171,15 @@ def read_rules(paths: Sequence[Path]) -> RuleBase:
 
 def _compiled(path: Path, text: RuleText) -> Rule:
     try:
+        names = reads(text.when)
         return Rule(
             text,
             tuple(_pattern(p) for p in text.doubts),
             parse(text.when),
             None if text.value is None else parse(text.value),
             parse_text(text.why),
-            all(n in _BOUND or n.startswith("ground.") for n in reads(text.when)),
+            all(n in _BOUND or n.startswith("ground.") for n in names),
+            "measured" in names,
         )
     except ValueError as error:
         raise ConfigError(

@@ -139,7 +139,9 @@ def _new(
     base: RuleBase, name: str, facts: Facts, ground: Facts | None, all_rules: bool, done: set[tuple[str, str]]
 ) -> Verdict | None:
     rules = [
-        (r, p) for r, p in base.doubting(name) if (all_rules or r.measured_alone) and (r.text.name, name) not in done
+        (r, p)
+        for r, p in base.doubting(name)
+        if (all_rules or r.measured_alone) and not (r.compares and ground is None) and (r.text.name, name) not in done
     ]
     verdict = _examine(base, rules, name, facts, facts if ground is None else ground).verdict
     if verdict is None or (verdict.outcome == "lowered" and _disputed(facts, name)):

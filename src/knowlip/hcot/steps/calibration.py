@@ -55,7 +55,7 @@ def as_ground(measured: Facts) -> Facts:
         said.append(_in_words(measured["cover.water.share"], "water.kind", "none"))
     if "cover.road.share" in measured and "road.lines" not in measured:
         said.append(_in_words(measured["cover.road.share"], "road.lines", 0))
-    if "image.gsd_m" in measured and "target.count" not in measured:
+    if "image.gsd_m" in measured and "target.count" not in measured and "target.doubt" not in measured:
         said.append(Fact("target.count", 0, 4, "cfar", NOTHING_FOUND, None, "no bright target on water"))
     ground.add(said)
     return ground

@@ -11,8 +11,8 @@ from knowlip.hcot.view import Facts, TileView
 def run(view: TileView, facts: Facts) -> list[Fact]:
     """Brightness against the scene and contrast, of the first polarisation, and the picture's scale."""
     db = view.pixels.db[0]
-    level = float(np.nanmedian(db) - view.pixels.anchor_db[0])
-    contrast = float(np.nanpercentile(db, 95) - np.nanpercentile(db, 5))
+    low, median, high = np.nanpercentile(db, (5, 50, 95))
+    level, contrast = float(median - view.pixels.anchor_db[0]), float(high - low)
     return [
         Fact(
             "image.brightness_db",

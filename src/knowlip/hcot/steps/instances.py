@@ -18,48 +18,54 @@ _SHIP_SIZES = (
 """Lower ends of overall length in metres; IMO size classes grouped to what length alone can tell."""
 
 
+_IN_DOUBT = 0.5
+"""Share of the confidence in single targets that is left where their number is in doubt."""
+
+
 def run(view: TileView, facts: Facts) -> list[Fact]:
-    """Count, cells, length and class of detected ships, with the uncertainty that the resolution leaves."""
-    targets, gsd_m = view.detections, view.properties.gsd_x_m
-    if not targets or gsd_m is None:
-        return []
-    sure = float(np.mean([t.confidence for t in targets]))
-    lengths = [t.length_m for t in targets]
-    shape = view.properties.shape
-    longest = max(lengths)
-    cells = [NINE_GRID[cell_of(t, shape)] for t in targets]
-    category = _by_length(longest)
-    found = [
-        Fact("target.class", "ship", 4, "cfar", sure),
-        Fact("target.count", len(targets), 4, "cfar", sure, None, "bright targets on water"),
-        Fact("target.cells", sorted(set(cells), key=NINE_GRID.index), 4, "cfar", sure),
-        Fact(
-            "target.length_m",
-            round(float(np.median(lengths)), 1),
-            4,
-            "second moments",
-            0.6,
-            "m",
-            f"median; ± {2 * gsd_m:.0f} m by the resolution",
-        ),
-        Fact("target.longest_m", round(longest, 1), 4, "second moments", 0.6, "m"),
-        Fact("target.category", category, 4, "length", 0.6, None, f"the longest measures {longest:.0f} m"),
-    ]
-    found += _one_by_one(targets, shape, sure)
-    if len(targets) > 1:
-        found.append(Fact("target.arrangement", arrangement(targets), 4, "positions", 0.6))
-    return found
+    """Where ships lie, what they measure and may be; their number, or why it is in doubt."""
+    found, gsd_m = view.detections, view.gsd_m
+    doubt = [Fact("target.doubt", found.doubt, 4, "cfar", 0.9)] if found.doubt else []
+    if not found.objects or gsd_m is None:
+        return doubt
+    targets = found.objects
+    sure = float(np.mean([t.confidence for t in targets])) * (_IN_DOUBT if doubt else 1)
+    count = [Fact("target.count", len(targets), 4, "cfar", sure, None, "bright targets on water")]
+    told = _one_by_one(targets, view.properties.shape, sure)
+    return [*(doubt or count), *told, *_together(targets, gsd_m, sure)]
 
 
 def _one_by_one(targets: Sequence[TargetObject], shape: tuple[int, int], sure: float) -> list[Fact]:
     """Where each target's centre lies, and its type where it is known."""
     percent = [round(100 * at / size, 1) for t in targets for at, size in zip(t.centre, shape[::-1], strict=True)]
-    types = [t.subtype or (_by_length(t.length_m) if t.cls == "ship" else "") for t in targets]
+    types = [t.subtype or _by_length(t.length_m) for t in targets]
     where = "x, y, x, y, …: centres from the upper left corner"
+    cells = sorted({NINE_GRID[cell_of(t, shape)] for t in targets}, key=NINE_GRID.index)
     return [
+        Fact("target.class", targets[0].cls, 4, "cfar", sure),
+        Fact("target.cells", cells, 4, "cfar", sure),
         Fact("target.positions", percent, 4, "cfar", sure, "percent of width and height", where),
         Fact("target.types", types, 4, "length", min(sure, 0.6), None, "by each one's length"),
     ]
+
+
+def _together(targets: Sequence[TargetObject], gsd_m: float, sure: float) -> list[Fact]:
+    """Sizes, category and arrangement of all of them."""
+    longest_m = max(t.length_m for t in targets)
+    within = f"median; ± {2 * gsd_m:.0f} m by the resolution"
+    found = [
+        _metres("target.length_m", float(np.median([t.length_m for t in targets])), sure, within),
+        _metres("target.width_m", float(np.median([t.width_m for t in targets])), sure, within),
+        _metres("target.longest_m", longest_m, sure),
+        Fact("target.category", _by_length(longest_m), 4, "length", min(sure, 0.6), None, f"of {longest_m:.0f} m"),
+    ]
+    if len(targets) > 1:
+        found.append(Fact("target.arrangement", arrangement(targets), 4, "positions", min(sure, 0.6)))
+    return found
+
+
+def _metres(name: str, value: float, sure: float, why: str = "") -> Fact:
+    return Fact(name, round(value, 1), 4, "oriented box", min(sure, 0.8), "m", why)
 
 
 def _by_length(length_m: float) -> str:
@@ -72,7 +78,7 @@ def cell_of(target: TargetObject, shape: tuple[int, int]) -> int:
     return min(int(y * 3 / shape[0]), 2) * 3 + min(int(x * 3 / shape[1]), 2)
 
 
-def arrangement(targets: tuple[TargetObject, ...]) -> str:
+def arrangement(targets: Sequence[TargetObject]) -> str:
     """`in a line`, `clustered` or `scattered`, from the spread of the centres."""
     points = np.array([t.centre for t in targets])
     if len(points) == 2:

@@ -73,11 +73,10 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
 
 
 def _nine(values: NDArray[np.bool_] | NDArray[np.float32]) -> NDArray[np.float64]:
-    """Means `(9,)` of a mask or of probabilities in the nine-grid's cells."""
-    h, w = values.shape
-    rows, cols = np.arange(h) * 3 // h, np.arange(w) * 3 // w
-    index = rows[:, None] * 3 + cols
-    return np.bincount(index.ravel(), values.ravel(), 9) / np.bincount(index.ravel(), minlength=9)
+    """Means `(…, 9)` of masks or of probabilities `(…, h, w)` in the nine-grid's cells."""
+    rows, cols = ((np.arange(n) * 3 // n == np.arange(3)[:, None]).astype(np.float64) for n in values.shape[-2:])
+    total = rows @ values @ cols.T / np.outer(rows.sum(axis=1), cols.sum(axis=1))
+    return np.asarray(total.reshape(*values.shape[:-2], 9))
 
 
 def _density(m: CoverMap, name: str) -> NDArray[np.bool_] | NDArray[np.float32]:
@@ -95,14 +94,14 @@ def cells_of(mask: NDArray[np.bool_] | NDArray[np.float32]) -> list[str]:
 
 def cell_main(m: CoverMap) -> list[str]:
     """The class of the largest expected share in each cell of the nine-grid, `unknown` without data."""
-    return _largest({name: _nine(p) for name, p in zip(CLASSES, m.probability, strict=True)})
+    return _largest(dict(zip(CLASSES, _nine(m.probability), strict=True)))
 
 
 def cell_landform(m: CoverMap) -> list[str]:
     """As `cell_main`, in the classes of `LANDFORM`."""
     total: dict[str, NDArray[np.float64]] = {}
-    for name, p in zip(CLASSES, m.probability, strict=True):
-        total[LANDFORM[name]] = total.get(LANDFORM[name], 0.0) + _nine(p)
+    for name, filled in zip(CLASSES, _nine(m.probability), strict=True):
+        total[LANDFORM[name]] = total.get(LANDFORM[name], 0.0) + filled
     return _largest(total)
 
 
@@ -121,8 +120,8 @@ def _pattern(m: CoverMap, shares: dict[str, float]) -> list[Fact]:
     strength = np.hypot(gx, gy)
     strong = strength > np.percentile(strength, 80)
     # fourth harmonic: a street grid has two perpendicular directions, which are one angle modulo 90 degrees
-    angle = np.arctan2(gy[strong], gx[strong])
-    grid, line = abs(np.exp(4j * angle).mean()), abs(np.exp(2j * angle).mean())
+    twice = ((gx[strong] + 1j * gy[strong]) / strength[strong]) ** 2
+    grid, line = abs((twice * twice).mean()), abs(twice.mean())
     edges = sum(np.count_nonzero(np.diff(m.codes, axis=a)) for a in (0, 1)) / m.codes.size
     found = [
         Fact(
@@ -145,7 +144,7 @@ def _pattern(m: CoverMap, shares: dict[str, float]) -> list[Fact]:
         ),
         Fact("pattern.edge_density", round(edges, 3), 3, _SOURCE, 0.8, None, "class boundaries per cell"),
     ]
-    jump = _boundary_jump(m)
+    jump = _boundary_step_db(m)
     if jump is not None:
         found.append(
             Fact(
@@ -155,7 +154,7 @@ def _pattern(m: CoverMap, shares: dict[str, float]) -> list[Fact]:
                 _SOURCE,
                 0.7,
                 "dB",
-                "median step in level across class boundaries",
+                "median step between the mean levels of two classes that meet",
             )
         )
     if shares["road"] >= 0.01:
@@ -164,13 +163,20 @@ def _pattern(m: CoverMap, shares: dict[str, float]) -> list[Fact]:
     return found
 
 
-def _boundary_jump(m: CoverMap) -> float | None:
-    reach = 3
-    a, b = m.codes[:, :-reach], m.codes[:, reach:]
-    across = (a != b) & (a > 0) & (b > 0)
-    if across.sum() < 20:
-        return None
-    return float(np.median(np.abs(m.mean_db[:, reach:] - m.mean_db[:, :-reach])[across]))
+def _boundary_step_db(m: CoverMap) -> float | None:
+    """Median over borders of the step between the mean levels of the two classes in the tile; None with few borders."""
+    power = np.exp(m.mean_db * np.float32(np.log(10) / 10))
+    probability = m.probability.reshape(len(CLASSES), -1)
+    mean = probability @ power.ravel() / np.maximum(probability.sum(axis=1), 1e-6)
+    level_db = np.full(max(LANDCOVER) + 1, np.nan)
+    level_db[[CODE[c] for c in CLASSES]] = 10 * np.log10(np.maximum(mean, 1e-9))
+    ends = [(m.codes[:-1], m.codes[1:]), (m.codes[:, :-1], m.codes[:, 1:])]
+    met = [(a != b) & (a > 0) & (b > 0) for a, b in ends]
+    step = np.concatenate([np.abs(level_db[a[k]] - level_db[b[k]]) for (a, b), k in zip(ends, met, strict=True)])
+    return float(np.median(step)) if step.size >= _LEAST_BORDERS else None
+
+
+_LEAST_BORDERS = 20
 
 
 def _water(m: CoverMap, shares: dict[str, float], facts: Facts, cell_m: float) -> list[Fact]:
@@ -200,19 +206,16 @@ def _water(m: CoverMap, shares: dict[str, float], facts: Facts, cell_m: float) -
             if hit
         }
     )
-    sea_share = facts.number("coast.sea_share", -1)
-    if sea_share >= 0.02 or (sea_share < 0 and shares["water"] > 0.25 and touches >= 2):
-        kind, sure = "sea", 0.9 if sea_share >= 0 else 0.5
-    elif slender > 4 and touches >= 1:
-        kind, sure = "river", 0.6
-    else:
-        kind, sure = ("lake", 0.6) if len(x) * cell_m**2 > 50_000 else ("pond", 0.6)
+    size_m2 = len(x) * cell_m**2
+    kind, source, sure = water_kind(facts, slender, touches, size_m2, shares["water"])
+    if not kind:
+        return []
     return [
         Fact(
             "water.kind",
             kind,
             3,
-            "shape of the largest water body and the coastline",
+            source,
             sure,
             None,
             f"elongation {slender:.1f}, touches {touches} edges",
@@ -229,17 +232,47 @@ def _water(m: CoverMap, shares: dict[str, float], facts: Facts, cell_m: float) -
     ]
 
 
+POND_M2 = 50_000.0
+"""Still water up to this size is a pond; the Ramsar Convention and Biggs et al. 2005 put the limit at 8 and 2 ha."""
+
+
+def water_kind(facts: Facts, slender: float, touches: int, size_m2: float, share: float) -> tuple[str, str, float]:
+    """Kind of the largest water body, where it comes from and how sure it is; no kind where it may be none.
+
+    The coastline and maps know it. Without them little water may as well be shadow or pavement, and the kind of more is
+    told by its shape only where all of it is in the frame, or where it is so long that it can only be a river. Anything
+    else cut by the frame may be part of a sea, a lake or a wide river.
+    """
+    sea = facts.get("coast.sea_share")
+    if sea is not None and facts.number(sea.name) >= 0.02:
+        return "sea", sea.source, 0.9
+    if (mapped := facts.get("map.water.kind")) is not None:
+        return facts.value(mapped.name, ""), mapped.source, 0.85
+    if share < PRESENT_SHARE and not any(n in facts for n in ("map.cover.water.share", "map.water.share")):
+        return "", _SHAPE, 0.0
+    if touches and slender > _RIVER_SLENDER:
+        return "river", _SHAPE, 0.6
+    if touches:
+        return WATER_BODY, _SHAPE, 0.8
+    return ("lake" if size_m2 > POND_M2 else "pond"), _SHAPE, 0.6
+
+
+WATER_BODY = "water body"
+"""What water is called of whose kind nothing is known."""
+_SHAPE = "shape of the largest water body"
+_RIVER_SLENDER = 4.0
+
+
 def relief_index(m: CoverMap) -> float:
     """Spread in dB of dry ground between 5 and 21 cells: slopes that face the sensor and slopes turned away."""
     ground = np.isin(m.codes, [CODE["woodland"], CODE["farmland"], CODE["bare"]])
     if ground.mean() < 0.1:
         return 0.0
     weight = ground.astype(np.float32)
+    both = np.stack([m.mean_db * weight, weight])
 
     def smooth(size: int) -> NDArray[np.float32]:
-        result: NDArray[np.float32] = ndimage.uniform_filter(m.mean_db * weight, size) / np.maximum(
-            ndimage.uniform_filter(weight, size), 0.05
-        )
-        return result
+        level, share = ndimage.uniform_filter(both, size, axes=(1, 2))
+        return np.asarray(level / np.maximum(share, 0.05))
 
     return float((smooth(5) - smooth(21))[ground].std())

@@ -8,6 +8,9 @@ from knowlip.hcot.view import Facts, TileView
 USED_SHARE = 0.1
 """A mapped land use says what a tile is for from this share on: about one cell of the nine-grid."""
 
+PORT_SHARE = 0.05
+"""From this share of a tile on, mapped quays and yards make it part of a port."""
+
 PORT_REACH_KM = 2.0
 """Nearer than this to a port's reference point, a tile may show its basins."""
 
@@ -69,7 +72,10 @@ def _mapped(facts: Facts) -> list[Fact]:
         found.append(
             Fact("society.airport_expected", True, 2, source, 0.95, None, "an airfield with runways is mapped")
         )
-    if facts.number("map.landuse.port.share") > 0 or facts.number("port.km", PORT_REACH_KM + 1) <= PORT_REACH_KM:
+    if (
+        facts.number("map.landuse.port.share") >= PORT_SHARE
+        or facts.number("port.km", PORT_REACH_KM + 1) <= PORT_REACH_KM
+    ):
         source = facts["port.km"].source if "port.km" in facts else facts["map.landuse.port.share"].source
         found.append(Fact("society.port_expected", True, 2, source, 0.8, None, "a port is mapped here or near"))
     return found

@@ -52,7 +52,9 @@ def furnish(
     """
     grid, water = coarse.grid, waters.water
     landcover, zone = country.landcover, country.zone
-    zone[water] = Zone.WATER
+    zone[waters.lake] = Zone.WATER
+    zone[waters.river] = Zone.RIVER
+    zone[waters.sea] = Zone.SEA if waters.coastal else Zone.RIVER
     net[waters.mole] = -1
     width = _streets(grid, blocks, plots, landcover, net)
 

@@ -67,6 +67,7 @@ class Waters:
         beach: Sand along the open coast.
         harbour: Ground, yards and berths of the port; None where there is no port.
         rivers: The rivers' courses.
+        coastal: Whether there is open sea; where not, basins are a river's.
     """
 
     sea: NDArray[np.bool_]
@@ -76,6 +77,7 @@ class Waters:
     beach: NDArray[np.bool_]
     harbour: Harbour | None
     rivers: tuple[River, ...]
+    coastal: bool
 
     @property
     def water(self) -> NDArray[np.bool_]:
@@ -162,4 +164,4 @@ def make_waters(
         lake &= ~mole & ~river & ~sea
         if harbour is not None:
             paint(lake, grid, harbour.ground, False)
-    return Waters(sea, river, lake, mole, beach, harbour, tuple(rivers))
+    return Waters(sea, river, lake, mole, beach, harbour, tuple(rivers), sea_share > 0)

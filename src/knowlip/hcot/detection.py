@@ -1,0 +1,214 @@
+"""Bright compact returns on a dark ground, by a constant false alarm rate, on cells of `CELL_PX` pixels.
+
+Detection is the same for every kind of target: clutter is fitted on the ground that the target would stand on, what
+exceeds it is grouped, and each group is told by how much of that ground lies around it.
+
+Source: Crisp 2004, "The State-of-the-Art in Ship Detection in Synthetic Aperture Radar Imagery", DSTO-RR-0272.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from knowlip.corpus.store import TilePixels
+from knowlip.hcot import clutter
+from knowlip.hcot.cover import CELL_PX
+
+FALSE_ALARM_RATE = 1e-7
+"""Of a cell; a tile of 256 x 256 pixels has 16,384."""
+GROWN_RATE = 1e-4
+"""A detection's further cells exceed the clutter at this rate."""
+SIDE_LOBE = 0.012
+"""Returns that far under the brightest nearby may be its side lobes: -19 dB, over those of usual windows."""
+_SIDE_LOBE_CELLS = 15
+_CLUTTER_CELLS = 25
+_LEAST_CLUTTER_CELLS = 150
+_PASSES = 2
+_SPREAD_CELLS = 7
+"""Window that a strong return takes out of the clutter."""
+_GAP_M = 16.0
+"""Parts of one target lie nearer to each other than this; ships lie further apart."""
+LARGEST_M = 600.0
+"""No target is larger, with its side lobes."""
+_NEAR_CELLS, FAR_CELLS = 4, 10
+"""How far around a group is looked for what stands in its way, and from there on for the ground it stands on."""
+_IN_THE_WAY = 0.03
+"""What stands beside a target returns at least this share of its peak, over any window's side lobes."""
+_EIGHT = np.ones((3, 3), bool)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of bright cells.
+
+    Attributes:
+        window: Rows and columns of the cells.
+        mask: `(h, w)` its cells within the window.
+        clear: Share of what lies close around it and in the frame that nothing stands on, 0 to 1.
+        ground: Share of what lies further around it and in the frame that is the ground looked for, 0 to 1.
+        contrast: Its peak in multiples of the clutter's mean.
+        least: What a cell has to exceed, in the same multiples.
+        at_edge: Whether it touches the frame's edge.
+        large: Whether it is larger than any target; then what lies around it is not measured.
+    """
+
+    window: tuple[slice, slice]
+    mask: NDArray[np.bool_]
+    clear: float
+    ground: float
+    contrast: float
+    least: float
+    at_edge: bool
+    large: bool
+
+
+@dataclass(frozen=True)
+class Detections:
+    """All groups of a tile.
+
+    Attributes:
+        groups: In no particular order.
+        level: `(h, w)` power of the cells in multiples of the clutter's mean, the mean over polarisations.
+        grown: `(h, w)` cells that exceed the clutter.
+    """
+
+    groups: tuple[Group, ...]
+    level: NDArray[np.float32]
+    grown: NDArray[np.bool_]
+
+
+def cell_power(pixels: TilePixels) -> NDArray[np.float32]:
+    """`(C, h, w)` mean power of each cell, NaN where a pixel is missing."""
+    _, h, w = pixels.db.shape
+    h, w = h // CELL_PX * CELL_PX, w // CELL_PX * CELL_PX
+    fine = np.exp(pixels.db[:, :h, :w] * np.float32(np.log(10) / 10))
+    parts = [fine[:, i::CELL_PX, j::CELL_PX] for i in range(CELL_PX) for j in range(CELL_PX)]
+    cells: NDArray[np.float32] = sum(parts[1:], parts[0]) / np.float32(len(parts))
+    return cells
+
+
+def detect(power: NDArray[np.float32], ground: NDArray[np.bool_], looks: float, cell_m: float) -> Detections | None:
+    """Bright groups of a tile in the clutter of its ground.
+
+    Args:
+        power: `(C, h, w)` linear power of cells, NaN where there is none.
+        ground: `(h, w)` cells of the ground that targets stand on.
+        looks: Equivalent number of looks of a cell's speckle in one polarisation.
+        cell_m: Side of a cell, metres.
+
+    Returns:
+        None where too little ground is there to fit its clutter, or nothing exceeds it.
+    """
+    valid: NDArray[np.bool_] = np.isfinite(power.sum(axis=0))
+    clear: NDArray[np.bool_] = ground & valid
+    if np.count_nonzero(clear) < _LEAST_CLUTTER_CELLS:
+        return None
+    power = np.where(valid, power, np.float32(0))
+    looks *= len(power)
+    level, order = _normalised(power, clear), clutter.SMOOTH_ORDER
+    if level[valid].max() < clutter.threshold(FALSE_ALARM_RATE, looks, order):
+        return None
+    # each pass takes what stood out in the one before, with its surroundings, out of the clutter
+    for _ in range(_PASSES):
+        bright = level > clutter.threshold(1e-3, looks, order)
+        strong = ndimage.maximum_filter(level > clutter.threshold(FALSE_ALARM_RATE, looks, order), _SPREAD_CELLS)
+        fair = clear & ~strong & ~bright
+        if np.count_nonzero(fair) < _LEAST_CLUTTER_CELLS:
+            return None
+        level = _normalised(power, fair)
+        order = clutter.texture_order(level[clear & ~strong], looks)
+    seed: NDArray[np.bool_] = valid & (level > clutter.threshold(FALSE_ALARM_RATE, looks, order))
+    if not seed.any():
+        return None
+    least = clutter.threshold(GROWN_RATE, looks, order)
+    grown = level > np.maximum(least, SIDE_LOBE * ndimage.maximum_filter(level, _SIDE_LOBE_CELLS, mode="nearest"))
+    return Detections(_groups(level, grown, seed & grown, valid, ground, least, cell_m), level, grown)
+
+
+def _normalised(power: NDArray[np.float32], clear: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """`(h, w)` power over the clutter's local mean, or far from clutter its global mean; mean over polarisations."""
+    weight = clear.astype(np.float32)
+    share = ndimage.uniform_filter(weight, _CLUTTER_CELLS, mode="constant") + np.float32(1 / 50)
+    # a fiftieth of the global mean in every window steadies windows that hold little clutter
+    total = np.zeros(clear.shape, np.float32)
+    for p in power:
+        local = ndimage.uniform_filter(p * weight, _CLUTTER_CELLS, mode="constant")
+        total += p * share / np.maximum(local + np.float32(p[clear].mean() / 50), np.float32(1e-12))
+    return total / np.float32(len(power))
+
+
+def _groups(
+    level: NDArray[np.float32],
+    grown: NDArray[np.bool_],
+    seed: NDArray[np.bool_],
+    valid: NDArray[np.bool_],
+    ground: NDArray[np.bool_],
+    least: float,
+    cell_m: float,
+) -> tuple[Group, ...]:
+    linked, reach = grown, round(_GAP_M / 2 / cell_m)
+    if reach:
+        pad = np.pad(grown, reach)
+        linked = ndimage.binary_closing(pad, _EIGHT, iterations=reach)[reach:-reach, reach:-reach]
+    labels, count = ndimage.label(linked, _EIGHT)
+    peaks = np.zeros(count + 1, np.float32)
+    np.maximum.at(peaks, labels[seed], level[seed])
+    on_ground, in_frame = _Sums.of(ground & valid), _Sums.of(valid)
+    found = []
+    for k, window in enumerate(ndimage.find_objects(labels), 1):
+        if peaks[k] <= 0:
+            continue
+        own = labels[window] == k
+        share = on_ground.around(window) / max(in_frame.around(window), 1)
+        clear, large = 0.0, max(own.shape) * cell_m > LARGEST_M
+        if share > 0 and not large:
+            clear = _clear(window, labels, k, level, _IN_THE_WAY * float(peaks[k]))
+        edges = zip(window, level.shape, strict=True)
+        at_edge = any(s.start == 0 or s.stop == size for s, size in edges)
+        found.append(Group(window, own & grown[window], clear, share, float(peaks[k]), least, at_edge, large))
+    return tuple(found)
+
+
+def _clear(
+    window: tuple[slice, slice], labels: NDArray[np.int32], k: int, level: NDArray[np.float32], strong: float
+) -> float:
+    """Share of what lies within `_NEAR_CELLS` of a group that no other group's strong cells take."""
+    around = grown_window(window, _NEAR_CELLS)
+    own = labels[around] == k
+    close = ndimage.maximum_filter(own, 3, mode="constant")
+    ring = ndimage.maximum_filter(own, 2 * _NEAR_CELLS + 1, mode="constant") & ~close
+    # side lobes beside it are not in its way
+    other = (labels[around] > 0) & (level[around] > strong) & ring
+    return 1 - float(np.count_nonzero(other)) / max(float(np.count_nonzero(ring)), 1.0)
+
+
+def grown_window(window: tuple[slice, slice], by: int) -> tuple[slice, slice]:
+    """Rows and columns with so many more on every side; what lies beyond the frame's end is cut by slicing."""
+    rows, cols = (slice(max(0, s.start - by), s.stop + by) for s in window)
+    return rows, cols
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Sums of a mask from its upper left corner on, by which any window's sum is had at once."""
+
+    table: NDArray[np.int32]
+
+    @staticmethod
+    def of(mask: NDArray[np.bool_]) -> _Sums:
+        return _Sums(np.pad(mask.astype(np.int32).cumsum(0).cumsum(1), ((1, 0), (1, 0))))
+
+    def around(self, window: tuple[slice, slice]) -> int:
+        """What lies from `_NEAR_CELLS` to `FAR_CELLS` around a window."""
+        return self._within(grown_window(window, FAR_CELLS)) - self._within(grown_window(window, _NEAR_CELLS))
+
+    def _within(self, window: tuple[slice, slice]) -> int:
+        (top, bottom), (left, right) = (
+            (s.start, min(s.stop, n - 1)) for s, n in zip(window, self.table.shape, strict=True)
+        )
+        t = self.table
+        return int(t[bottom, right] - t[top, right] - t[bottom, left] + t[top, left])
