@@ -316,6 +316,12 @@ def test_pickled_code_is_refused_and_not_run(tmp_path, capsys):
     assert "stranger" not in capsys.readouterr().out
 
 
+def test_torchscript_is_refused(tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "ViT-B-32.pt")
+    with pytest.raises(ModelError, match="is a TorchScript archive, which is a program and not weights"):
+        read_weights(tmp_path / "ViT-B-32.pt")
+
+
 def damaged(state, kind):
     if kind == "missing":
         return {n.replace("blocks.1.attn.qkv.weight", "blocks.1.attn.qvk.weight"): v for n, v in state.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +53,8 @@ def read_weights(path: str | Path) -> Weights:
             content: Any = load_file(file)
         else:
             # MAE, MoCo v3 and DeiT keep their arguments beside the weights: names and values, no code
-            with torch.serialization.safe_globals([argparse.Namespace]):
+            with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what is wrong is said once, below
                 content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
@@ -61,6 +63,9 @@ def read_weights(path: str | Path) -> Weights:
             "Convert it to safetensors where it comes from, or where you trust it",
         ) from error
     except (OSError, RuntimeError, SafetensorError, ValueError, EOFError) as error:
+        if "TorchScript" in str(error):  # as OpenAI publishes CLIP
+            reason = "is a TorchScript archive, which is a program and not weights"
+            raise ModelError(file, reason, "Save its state_dict as safetensors where you trust it") from error
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(file, f"cannot be read as weights ({why})", "Fetch it again, or name another file") from error
     state = _unwrapped(content)
