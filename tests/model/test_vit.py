@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from knowlip.model.geo import GEO_PROPERTIES
 from knowlip.model.stems import convolve_polarisations
-from knowlip.model.vit import GEO_PROPERTIES, ViT, ViTConfig
+from knowlip.model.vit import ViT, ViTConfig
 
 RENAMED = {
     "embeddings.cls_token": "cls_token",

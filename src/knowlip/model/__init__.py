@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from knowlip.model.bert import Bert, BertConfig
+    from knowlip.model.geo import GEO_PROPERTIES
     from knowlip.model.knowlip import KnowLIP, KnowLIPConfig
     from knowlip.model.presets import PRESETS, preset
     from knowlip.model.tokenizer import Encoded, Tokenizer
-    from knowlip.model.vit import GEO_PROPERTIES, ViT, ViTConfig
+    from knowlip.model.vit import ViT, ViTConfig
 
 __all__ = [
     "GEO_PROPERTIES",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "GEO_PROPERTIES": "vit",
+    "GEO_PROPERTIES": "geo",
     "ViT": "vit",
     "ViTConfig": "vit",
     "Bert": "bert",

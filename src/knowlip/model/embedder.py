@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from knowlip.core.errors import ModelError
 from knowlip.corpus.store import Corpus, TilePixels
+from knowlip.model.geo import geo_properties
 from knowlip.model.knowlip import KnowLIP
-from knowlip.model.processor import Processor, stack
+from knowlip.model.processor import Image, Processor, stack
 from knowlip.model.stems import SarStem
 from knowlip.model.tokenizer import Tokenizer
 
@@ -30,7 +31,12 @@ class Embedder:
     folder: Path
 
     def _prepare(self, tiles: Sequence[TilePixels]) -> tuple[torch.Tensor, torch.Tensor]:
-        patch, size = self.model.config.vit.patch_size, tiles[0].db.shape[1:]
+        return self._batch([self.processor(t) for t in tiles], [t.polarisations for t in tiles])
+
+    def _batch(
+        self, pixels: Sequence[NDArray[np.float32]], polarisations: Sequence[tuple[str, ...]]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        patch, size = self.model.config.vit.patch_size, pixels[0].shape[1:]
         if any(side % patch for side in size):
             raise ModelError(
                 self.folder,
@@ -38,23 +44,39 @@ class Embedder:
                 "Build the corpus with another --tile-size",
             )
         index = {p: i for i, p in enumerate(self.model.config.vit.polarisations)}
-        pixels, channels = stack(
-            [self.processor(t) for t in tiles], [[index[p] for p in t.polarisations] for t in tiles]
-        )
-        return torch.from_numpy(pixels), torch.from_numpy(channels)
+        if strange := {p for row in polarisations for p in row} - index.keys():
+            raise ModelError(self.folder, f"knows no polarisation {sorted(strange)[0]}", f"It reads {', '.join(index)}")
+        batch, channels = stack(pixels, [[index[p] for p in row] for row in polarisations])
+        return torch.from_numpy(batch), torch.from_numpy(channels)
 
     @torch.inference_mode()
-    def images(self, tiles: Sequence[TilePixels]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Tokens `(B, N, D)` and unit embeddings `(B, E)` of tiles."""
-        tokens, embedded = self.model.encode_image(*self._prepare(tiles))
+    def image(self, image: Image) -> NDArray[np.float32]:
+        """Unit embedding `(E,)` of an image of any radiometry; `Processor.read` says what is converted or refused."""
+        pixels = self.processor.read(image)
+        known = {"gsd_m": image.gsd_m, "incidence_deg": image.incidence_deg}
+        geo = [np.nan if (v := known.get(name)) is None else v for name in self.model.config.vit.geo_tokens]
+        batch = self._batch([pixels], [image.polarisations])
+        _, embedded = self.model.encode_image(*batch, torch.tensor([geo]) if geo else None)
+        vector: NDArray[np.float32] = embedded[0].numpy()
+        return vector
+
+    @torch.inference_mode()
+    def images(
+        self, tiles: Sequence[TilePixels], geo: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Tokens `(B, N, D)` and unit embeddings `(B, E)` of tiles with properties `(B, G)`, None for unknown ones."""
+        told = None if geo is None else torch.from_numpy(geo)
+        tokens, embedded = self.model.encode_image(*self._prepare(tiles), told)
         return tokens.numpy(), embedded.numpy()
 
     def corpus_images(self, corpus: Corpus, tile_ids: Sequence[str]) -> NDArray[np.float32]:
         """Unit embeddings `(N, E)` of a corpus's tiles."""
-        parts = [
-            self.images([corpus.pixels(t) for t in tile_ids[i : i + _BATCH]])[1]
-            for i in range(0, len(tile_ids), _BATCH)
-        ]
+        names, parts = self.model.config.vit.geo_tokens, []
+        geo = geo_properties(corpus, names) if names else None
+        for i in range(0, len(tile_ids), _BATCH):
+            chunk = tile_ids[i : i + _BATCH]
+            told = np.stack([geo[t] for t in chunk]) if geo else None
+            parts.append(self.images([corpus.pixels(t) for t in chunk], told)[1])
         return np.concatenate(parts) if parts else np.zeros((0, self.model.config.projection), np.float32)
 
     @torch.inference_mode()

@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from knowlip.model.bert import Bert, BertConfig, MlmHead, initialise_bert
+from knowlip.model.card import model_card
 from knowlip.model.vit import ViT, ViTConfig
 
 TEMPERATURE_INIT = 0.07
@@ -34,6 +35,7 @@ class KnowLIPConfig:
         bert: The text encoder; its `image_width` is the image encoder's width.
         projection: Size of the contrastive embeddings.
         processor: How images were prepared for this model; carried with it, not read here. JSON values only.
+        training: How it came about: corpus, settings, figures; what its card is written from. JSON values only.
 
     Raises:
         ValueError: The encoders do not fit each other.
@@ -43,6 +45,7 @@ class KnowLIPConfig:
     bert: BertConfig
     projection: int = 256
     processor: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.bert.image_width != self.vit.width:
@@ -53,13 +56,18 @@ class KnowLIPConfig:
         value: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return value
 
+    def to_json(self) -> str:
+        """The content of `config.json`."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> KnowLIPConfig:
         """The configuration of `to_dict`; entries of later versions that are not known here are ignored."""
         vit = {f.name: value["vit"][f.name] for f in fields(ViTConfig) if f.name in value["vit"]}
         bert = {f.name: value["bert"][f.name] for f in fields(BertConfig) if f.name in value["bert"]}
         vit |= {name: tuple(vit[name]) for name in ("polarisations", "geo_tokens") if name in vit}
-        return cls(ViTConfig(**vit), BertConfig(**bert), value["projection"], dict(value.get("processor", {})))
+        carried = (dict(value.get(name, {})) for name in ("processor", "training"))
+        return cls(ViTConfig(**vit), BertConfig(**bert), value["projection"], *carried)
 
 
 class KnowLIP(
@@ -182,8 +190,11 @@ class KnowLIP(
     def _save_pretrained(self, save_directory: Path) -> None:
         state = {name: value.detach().contiguous() for name, value in self.state_dict().items()}
         save_file(state, save_directory / "model.safetensors", metadata={"format": "pt"})
-        text = json.dumps(self.config.to_dict(), indent=2, ensure_ascii=False)
-        (save_directory / "config.json").write_text(text + "\n", encoding="utf-8")
+        (save_directory / "config.json").write_text(self.config.to_json(), encoding="utf-8")
+
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
+        """The card, from the configuration alone; `knowlip.model.card` says what is in it."""
+        return ModelCard(model_card(self.config, sum(p.numel() for p in self.parameters())))
 
     @classmethod
     def _from_pretrained(

@@ -40,13 +40,15 @@ def convolve_polarisations(conv: nn.Conv2d, pixels: Tensor, channels: Tensor) ->
     present = channels >= 0
     polarisations = torch.arange(conv.in_channels, device=channels.device)
     # A batch rarely holds the whole vocabulary, and convolving zero planes costs as much as real ones. Only on the CPU:
-    # elsewhere reading the indices would make the host wait for the device.
-    if channels.device.type == "cpu" and present.any():
+    # elsewhere reading the indices would make the host wait for the device. Never in a compiled or exported graph,
+    # whose shapes may not depend on what the indices are.
+    eager = channels.device.type == "cpu" and not torch.compiler.is_compiling()
+    if eager and present.any():
         polarisations = polarisations[(polarisations[:, None] == channels.reshape(-1)).any(1)]
     weight = conv.weight
     if len(polarisations) < conv.in_channels:
         weight = weight.index_select(1, polarisations)
-    same = channels.device.type == "cpu" and channels.shape[1] == len(polarisations) == 1 and bool(present.all())
+    same = eager and channels.shape[1] == len(polarisations) == 1 and bool(present.all())
     if not same:
         share = (channels[:, None, :] == polarisations[:, None]).to(pixels.dtype)
         share = share / present.sum(1).clamp(min=1)[:, None, None]

@@ -5,6 +5,7 @@
 - position embeddings are resampled when the image is not the size the model was made for
 - optional geo tokens tell the network how the image was seen: ground sample distance, incidence, band, place, season
 - in training, a random share of the patches can be dropped (FLIP)
+- CLIP's variations, a norm before the blocks and its own GELU, are options, so that its weights fit too
 
 Parameter names are timm's, so a DeiT or timm checkpoint needs no renaming.
 """
@@ -19,17 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from knowlip.model.geo import GEO_PROPERTIES
 from knowlip.model.stems import make_stem
 
-GEO_PROPERTIES = (
-    "gsd_m",
-    "incidence_deg",
-    "look_azimuth_deg",
-    "centre_frequency_ghz",
-    "lat_deg",
-    "lon_deg",
-    "season",
-)
+Activation = Literal["gelu", "quick_gelu"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +40,8 @@ class ViTConfig:
         stem: `patch` for one strided convolution; `conv` for 3x3 convolutions of stride 2; `sar` for these beside a
             learned histogram of each patch's multilooked cells.
         layer_norm_eps: Epsilon of every LayerNorm.
+        pre_norm: A LayerNorm before the blocks, as in CLIP.
+        activation: Of the MLP: the exact `gelu`, or CLIP's `quick_gelu`, x * sigmoid(1.702 x).
         polarisations: The channel vocabulary; `channels` in `ViT.forward` are indices into it.
         geo_tokens: Properties that become a token each, from `GEO_PROPERTIES`; the columns of `geo` in this order.
 
@@ -61,6 +57,8 @@ class ViTConfig:
     mlp_ratio: float = 4.0
     stem: Literal["patch", "conv", "sar"] = "patch"
     layer_norm_eps: float = 1e-6
+    pre_norm: bool = False
+    activation: Activation = "gelu"
     polarisations: tuple[str, ...] = ("HH", "HV", "VH", "VV")
     geo_tokens: tuple[str, ...] = ()
 
@@ -71,6 +69,8 @@ class ViTConfig:
             raise ValueError(f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}")
         if self.stem not in ("patch", "conv", "sar"):
             raise ValueError(f"stem {self.stem!r} is not one of: patch, conv, sar")
+        if self.activation not in ("gelu", "quick_gelu"):
+            raise ValueError(f"activation {self.activation!r} is not one of: gelu, quick_gelu")
         least = 8 if self.stem == "sar" else 2
         if self.stem != "patch" and (self.patch_size < least or self.patch_size & (self.patch_size - 1)):
             raise ValueError(f"the {self.stem} stem needs a patch_size that is a power of two, not {self.patch_size}")
@@ -118,11 +118,11 @@ class GeoTokens(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with one projection for query, key and value."""
+    """Multi-head self-attention with one projection for query, key and value; `causal` sees no later token."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, causal: bool = False) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.causal = heads, causal
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
@@ -130,34 +130,39 @@ class Attention(nn.Module):
         """Tokens (B, N, D) to tokens (B, N, D)."""
         B, N, D = x.shape
         q, k, v = self.qkv(x).view(B, N, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        x = F.scaled_dot_product_attention(q, k, v)
+        x = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         out: Tensor = self.proj(x.transpose(1, 2).reshape(B, N, D))
         return out
 
 
 class Mlp(nn.Module):
-    """Two linear layers with the exact GELU between."""
+    """Two linear layers with a GELU between."""
 
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(self, width: int, hidden: int, activation: Activation) -> None:
         super().__init__()
+        self.activation = activation
         self.fc1 = nn.Linear(width, hidden)
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, N, D) to tokens (B, N, D)."""
-        out: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        hidden = self.fc1(x)
+        hidden = F.gelu(hidden) if self.activation == "gelu" else hidden * torch.sigmoid(1.702 * hidden)
+        out: Tensor = self.fc2(hidden)
         return out
 
 
 class Block(nn.Module):
     """A pre-norm transformer block."""
 
-    def __init__(self, config: ViTConfig) -> None:
+    def __init__(
+        self, width: int, heads: int, mlp_ratio: float, eps: float, activation: Activation, causal: bool = False
+    ) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(config.width, config.layer_norm_eps)
-        self.attn = Attention(config.width, config.heads)
-        self.norm2 = nn.LayerNorm(config.width, config.layer_norm_eps)
-        self.mlp = Mlp(config.width, int(config.width * config.mlp_ratio))
+        self.norm1 = nn.LayerNorm(width, eps)
+        self.attn = Attention(width, heads, causal)
+        self.norm2 = nn.LayerNorm(width, eps)
+        self.mlp = Mlp(width, int(width * mlp_ratio), activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, N, D) to tokens (B, N, D)."""
@@ -197,7 +202,11 @@ class ViT(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + grid * grid, config.width))
         self.geo_embed = GeoTokens(config.geo_tokens, config.width) if config.geo_tokens else None
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.norm_pre = nn.LayerNorm(config.width, config.layer_norm_eps) if config.pre_norm else None
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.heads, config.mlp_ratio, config.layer_norm_eps, config.activation)
+            for _ in range(config.depth)
+        )
         self.norm = nn.LayerNorm(config.width, config.layer_norm_eps)
         for module in self.modules():
             _initialise(module, (3 * config.width) ** -0.5)
@@ -240,6 +249,8 @@ class ViT(nn.Module):
                 raise ValueError(f"geo has the shape {tuple(geo.shape)}; the model expects {(B, G)}")
             parts.insert(1, self.geo_embed(geo))
         x = torch.cat(parts, 1)
+        if self.norm_pre is not None:
+            x = self.norm_pre(x)
         for block in self.blocks:
             x = block(x)
         out: Tensor = self.norm(x)
@@ -247,9 +258,18 @@ class ViT(nn.Module):
 
     def positions(self, rows: int, columns: int) -> Tensor:
         """Position embeddings (1, 1 + rows * columns, D) of CLS and a grid of patches, resampled where it differs."""
-        grid = self.config.image_size // self.config.patch_size
-        if (rows, columns) == (grid, grid):
-            return self.pos_embed
-        plane = self.pos_embed[:, 1:].reshape(1, grid, grid, -1).permute(0, 3, 1, 2)
-        plane = F.interpolate(plane, (rows, columns), mode="bicubic", align_corners=False)
-        return torch.cat([self.pos_embed[:, :1], plane.flatten(2).transpose(1, 2)], 1)
+        return resample_positions(self.pos_embed, rows, columns)
+
+
+def resample_positions(positions: Tensor, rows: int, columns: int) -> Tensor:
+    """Position embeddings (1, 1 + n * n, D) of CLS and a square grid, for another grid (1, 1 + rows * columns, D).
+
+    Bicubic as in `transformers`, and in timm's `resample_abs_pos_embed` with `antialias=False`; its default
+    smooths, with another kernel.
+    """
+    grid = math.isqrt(positions.shape[1] - 1)
+    if (rows, columns) == (grid, grid):
+        return positions
+    plane = positions[:, 1:].reshape(1, grid, grid, -1).permute(0, 3, 1, 2)
+    plane = F.interpolate(plane, (rows, columns), mode="bicubic", align_corners=False)
+    return torch.cat([positions[:, :1], plane.flatten(2).transpose(1, 2)], 1)

@@ -109,7 +109,7 @@ def by_tile(
     for start in range(0, len(ids), tiles):
         chunk = ids[start : start + tiles]
         pixels, channels = source(chunk)
-        tokens, _ = model.encode_image(torch.from_numpy(pixels), torch.from_numpy(channels))
+        tokens, _ = model.encode_image(torch.from_numpy(pixels), torch.from_numpy(channels), source.geo(chunk))
         for i, tile_id in enumerate(chunk):
             yield tokens[i : i + 1], grouped[tile_id]
 

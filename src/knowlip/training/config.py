@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from knowlip.core.settings import read_settings
+from knowlip.model.geo import GEO_PROPERTIES
 
 
 class _Part(BaseModel):
@@ -24,6 +25,7 @@ class DataConfig(_Part):
         vocab_size: Most entries of the vocabulary, where one is trained.
         speckle_looks: Looks of the multiplicative noise laid over training tiles; 0 for none.
         level_jitter_db: Spread of a random shift of a tile's level.
+        geo_tokens: Properties of a tile that the image encoder reads as tokens, from `GEO_PROPERTIES`.
     """
 
     batch_size: int = Field(default=48, ge=2)
@@ -32,6 +34,14 @@ class DataConfig(_Part):
     vocab_size: int = Field(default=2000, ge=100)
     speckle_looks: float = Field(default=8.0, ge=0)
     level_jitter_db: float = Field(default=1.0, ge=0)
+    geo_tokens: tuple[str, ...] = ()
+
+    @field_validator("geo_tokens")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names) & set(GEO_PROPERTIES)) < len(names):
+            raise ValueError(f"each once, of {', '.join(GEO_PROPERTIES)}")
+        return names
 
 
 class OptimConfig(_Part):
@@ -62,6 +72,9 @@ class LossConfig(_Part):
         contrast_first: Share of the steps with contrast alone. It is the cheapest loss, and hard negatives of matching
             mean something only once similarities do.
         keep_patches: Share of the patches that the image encoder sees in a step.
+        queue: Embeddings of a momentum copy that contrast is taken against, besides the batch; 0 for neither.
+        momentum: Share of itself that the copy keeps in a step.
+        soft_targets: Share of the contrast's target that the copy's own similarities make up, once warmed up.
     """
 
     itc: float = Field(default=1.0, ge=0)
@@ -70,6 +83,9 @@ class LossConfig(_Part):
     mask_slots: float = Field(default=0.5, gt=0, le=1)
     contrast_first: float = Field(default=0.5, ge=0, le=1)
     keep_patches: float = Field(default=1.0, gt=0, le=1)
+    queue: int = Field(default=0, ge=0)
+    momentum: float = Field(default=0.995, ge=0, lt=1)
+    soft_targets: float = Field(default=0.4, ge=0, lt=1)
 
 
 class ScioConfig(_Part):
@@ -86,6 +102,20 @@ class ScioConfig(_Part):
     steps_after: int = Field(default=20, ge=0)
 
 
+class InitConfig(_Part):
+    """Weights that the encoders start from; files or folders, see docs/how-to/weights.md.
+
+    Attributes:
+        image: A ViT of timm, DeiT, MAE, MoCo v3, SAR-JEPA, BLIP, CLIP or transformers; empty for random weights.
+        text: A BERT, alone or of BLIP, with its vocabulary beside it.
+        model: A model folder of this package of the same shape, all of it; then neither of the others.
+    """
+
+    image: str = ""
+    text: str = ""
+    model: str = ""
+
+
 class PretrainConfig(_Part):
     """A pretraining run.
 
@@ -100,6 +130,7 @@ class PretrainConfig(_Part):
     seed: int = 0
     checkpoint_every: int = Field(default=100, ge=1)
     threads: int = Field(default=0, ge=0)
+    init: InitConfig = Field(default_factory=InitConfig)
     data: DataConfig = Field(default_factory=DataConfig)
     optim: OptimConfig = Field(default_factory=OptimConfig)
     loss: LossConfig = Field(default_factory=LossConfig)

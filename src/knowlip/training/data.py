@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from knowlip.corpus.store import Corpus
+from knowlip.model.geo import geo_properties
 from knowlip.model.processor import Processor, stack
 from knowlip.model.tokenizer import Tokenizer
 from knowlip.training.config import DataConfig
@@ -65,6 +66,7 @@ class Batch:
         ids: `(B, L)` token ids; suspicious slots are already the mask token.
         mask: `(B, L)`.
         slots: `(B, L)` running number of the slot within the text, -1 outside slots and for suspicious ones.
+        geo: `(B, G)` properties that the image encoder reads as tokens, None where it reads none.
     """
 
     pixels: Tensor
@@ -72,14 +74,22 @@ class Batch:
     ids: Tensor
     mask: Tensor
     slots: Tensor
+    geo: Tensor | None = None
 
 
 class TileSource:
-    """Normalised tiles of a corpus, by id."""
+    """Normalised tiles of a corpus, by id, and their properties that become tokens."""
 
-    def __init__(self, corpus: Corpus, processor: Processor, polarisations: Sequence[str]) -> None:
+    def __init__(
+        self, corpus: Corpus, processor: Processor, polarisations: Sequence[str], geo_tokens: Sequence[str] = ()
+    ) -> None:
         self.corpus, self.processor = corpus, processor
         self._index = {p: i for i, p in enumerate(polarisations)}
+        self._geo = geo_properties(corpus, geo_tokens) if geo_tokens else None
+
+    def geo(self, tile_ids: Sequence[str]) -> Tensor | None:
+        """Properties `(B, G)`, NaN for unknown; None where the encoder reads none."""
+        return None if self._geo is None else torch.from_numpy(np.stack([self._geo[t] for t in tile_ids]))
 
     def __call__(self, tile_ids: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Pixels `(B, C, H, W)` and channels `(B, C)`."""
@@ -113,7 +123,10 @@ class PretrainData:
         return Batch(
             torch.from_numpy(self._seen_again(pixels, rng)),
             torch.from_numpy(channels),
-            *map(torch.from_numpy, (ids, mask, slots)),
+            torch.from_numpy(ids),
+            torch.from_numpy(mask),
+            torch.from_numpy(slots),
+            self.source.geo(chosen),
         )
 
     def _seen_again(self, pixels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ from knowlip.core.folder import cannot_write
 from knowlip.core.scene import POLARISATIONS
 from knowlip.corpus.store import DROPPED, Corpus
 from knowlip.model.knowlip import KnowLIP, KnowLIPConfig
+from knowlip.model.momentum import Momentum
 from knowlip.model.presets import PRESETS, preset
 from knowlip.model.processor import Processor
 from knowlip.model.tokenizer import Tokenizer
@@ -26,6 +27,7 @@ from knowlip.training.checkpoint import load_checkpoint, save_checkpoint
 from knowlip.training.config import OptimConfig, PretrainConfig
 from knowlip.training.data import PretrainData, Sentence, TileSource, sentences_of
 from knowlip.training.losses import pretrain_losses
+from knowlip.training.start import read_start, started
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -35,11 +37,13 @@ class Run:
     """A pretraining run in progress: what a step changes, and where it is kept.
 
     Attributes:
+        momentum: The model's slow copy and its queue, where the configuration has one.
         step: Steps done.
         total_steps: Steps that the schedule is laid out for.
     """
 
     model: KnowLIP
+    momentum: Momentum | None
     tokenizer: Tokenizer
     optimizers: tuple[torch.optim.Optimizer, ...]
     source: TileSource
@@ -47,6 +51,15 @@ class Run:
     out: Path
     step: int
     total_steps: int
+
+    @property
+    def state(self) -> nn.Module:
+        """All that a checkpoint holds besides the optimisers."""
+        return _state(self.model, self.momentum)
+
+
+def _state(model: KnowLIP, momentum: Momentum | None) -> nn.Module:
+    return model if momentum is None else nn.ModuleDict({"model": model, "momentum": momentum})
 
 
 def training_texts(corpus: Corpus, tokenizer: Tokenizer, round_: int) -> dict[str, list[Sentence]]:
@@ -78,25 +91,40 @@ def begin(corpus: Corpus, config: PretrainConfig, out: Path) -> Run:
         )
     if config.threads:
         torch.set_num_threads(config.threads)
-    identity = {"config": config.model_dump(), "corpus": corpus.info["fingerprint"]}
+    processor, start = processor_of(corpus), read_start(config.init)
+    torch.manual_seed(config.seed)
+    identity = {"config": config.model_dump(), "corpus": corpus.info["fingerprint"], "weights": dict(start.digests)}
+    tokenizer = start.tokenizer or _vocabulary(corpus, config)
+    # before anything is written: weights may not fit
+    shape = model_config(config.preset, tokenizer.vocab_size, processor, config.data.geo_tokens)
+    model = started(shape, start)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        tokenizer = _claim(out, identity, corpus, config)
+        _claim(out, identity, tokenizer)
     except OSError as error:
         raise cannot_write(str(out), error) from error
-    size = int(corpus.tiles["proj:shape"].iloc[0][0])
-    processor = Processor(image_size=size)
-    torch.manual_seed(config.seed)
-    model = KnowLIP(model_config(config.preset, tokenizer.vocab_size, processor))
     model.train()
     optimizers = make_optimizers(model, config.optim)
-    step = load_checkpoint(out / "checkpoint", model, optimizers)
-    source = TileSource(corpus, processor, model.config.vit.polarisations)
+    momentum = Momentum(model, config.loss.queue, config.loss.momentum) if config.loss.queue else None
+    step = load_checkpoint(out / "checkpoint", _state(model, momentum), optimizers)
+    source = TileSource(corpus, processor, model.config.vit.polarisations, config.data.geo_tokens)
     total = config.optim.steps + (config.scio.steps_after if config.scio.rounds else 0)
-    return Run(model, tokenizer, optimizers, source, config, out, step, total)
+    return Run(model, momentum, tokenizer, optimizers, source, config, out, step, total)
 
 
-def model_config(name: str, vocab_size: int, processor: Processor) -> KnowLIPConfig:
+def processor_of(corpus: Corpus) -> Processor:
+    """What a model trained on a corpus reads: its tiles' size, polarisations and ground sample distances."""
+    tiles = corpus.tiles[corpus.tiles["knowlip:split"] == "train"]
+    gsd_m = tiles["gsd"].dropna()
+    found = {str(p) for row in tiles["sar:polarizations"] for p in (("unknown",) if row is None else row)}
+    return Processor(
+        image_size=int(corpus.tiles["proj:shape"].iloc[0][0]),
+        polarisations=tuple(sorted(found)),
+        gsd_range_m=(float(gsd_m.min()), float(gsd_m.max())) if len(gsd_m) else None,
+    )
+
+
+def model_config(name: str, vocab_size: int, processor: Processor, geo_tokens: tuple[str, ...] = ()) -> KnowLIPConfig:
     """A preset for tiles of the processor's size, with a channel for bands whose polarisation is not told.
 
     Raises:
@@ -106,12 +134,16 @@ def model_config(name: str, vocab_size: int, processor: Processor) -> KnowLIPCon
         config = preset(name, vocab_size, processor.image_size)
     except ValueError as error:
         raise ConfigError(f"preset '{name}'", str(error), "Build the corpus with another --tile-size") from error
-    return replace(
-        config, vit=replace(config.vit, polarisations=(*POLARISATIONS, "unknown")), processor=processor.to_dict()
-    )
+    vit = replace(config.vit, polarisations=(*POLARISATIONS, "unknown"), geo_tokens=geo_tokens)
+    return replace(config, vit=vit, processor=processor.to_dict())
 
 
-def _claim(out: Path, identity: dict[str, Any], corpus: Corpus, config: PretrainConfig) -> Tokenizer:
+def _vocabulary(corpus: Corpus, config: PretrainConfig) -> Tokenizer:
+    words = [r["text"] for r in corpus.statements(0, corpus.tile_ids("train")).select(["text"]).to_pylist()]
+    return Tokenizer.train(words, config.data.vocab_size)
+
+
+def _claim(out: Path, identity: dict[str, Any], tokenizer: Tokenizer) -> None:
     record = out / "run.json"
     text = json.dumps(identity, indent=2, sort_keys=True) + "\n"
     if record.is_file():
@@ -119,15 +151,12 @@ def _claim(out: Path, identity: dict[str, Any], corpus: Corpus, config: Pretrain
             raise ModelError(
                 out, "holds a run with another configuration or corpus", "Choose another --out, or remove it"
             )
-        return Tokenizer.load(out)
+        return
     if any(out.iterdir()):
         raise ModelError(out, "is not empty and holds no run", "Choose an empty or new folder for --out")
-    words = [r["text"] for r in corpus.statements(0, corpus.tile_ids("train")).select(["text"]).to_pylist()]
-    tokenizer = Tokenizer.train(words, config.data.vocab_size)
     tokenizer.save(out)
     # last, since its presence says that the tokenizer is there
     record.write_text(text)
-    return tokenizer
 
 
 def make_optimizers(model: nn.Module, config: OptimConfig) -> tuple[torch.optim.Optimizer, ...]:
@@ -190,7 +219,11 @@ def train(run: Run, texts: dict[str, list[Sentence]], stop: int, progress: Progr
                     for group in optimizer.param_groups:
                         group["lr"] = share * group["peak"]
                 early = run.step < run.config.loss.contrast_first * run.config.optim.steps
-                losses = pretrain_losses(run.model, batch, run.config.loss, run.tokenizer.mask_id, generator, early)
+                warm = run.step / max(1, run.config.optim.warmup * run.total_steps)
+                softness = run.config.loss.soft_targets * min(1.0, warm)
+                losses = pretrain_losses(
+                    run.model, batch, run.config.loss, run.tokenizer.mask_id, generator, early, run.momentum, softness
+                )
                 if not torch.isfinite(losses.total):
                     raise ModelError(
                         run.out,
@@ -217,7 +250,7 @@ def train(run: Run, texts: dict[str, list[Sentence]], stop: int, progress: Progr
                 )
                 if run.step % run.config.checkpoint_every == 0 or run.step == stop:
                     file.flush()
-                    save_checkpoint(run.out / "checkpoint", run.model, run.optimizers, run.step)
+                    save_checkpoint(run.out / "checkpoint", run.state, run.optimizers, run.step)
                 progress(run.step, run.total_steps, values)
     except OSError as error:
         raise cannot_write(str(run.out), error) from error
@@ -236,4 +269,30 @@ def _log_until(path: Path, step: int) -> Path:
 def finish(run: Run) -> None:
     """Write the trained model with its card; the checkpoint is no longer needed."""
     run.model.eval()
+    run.model.config = replace(run.model.config, training=_record(run))
     run.model.save_pretrained(run.out)
+
+
+def _record(run: Run) -> dict[str, Any]:
+    """How a model came about: what its card is written from."""
+    corpus, tiles = run.source.corpus, run.source.corpus.tiles
+    train = tiles[tiles["knowlip:split"] == "train"]
+    log = [json.loads(line) for line in (run.out / "losses.jsonl").read_text().splitlines()]
+    settings = run.config.model_dump()
+    started = {part: Path(path).name for part, path in settings.pop("init").items() if path}
+    return {
+        "name": run.out.name,
+        "corpus": {
+            "name": corpus.info["name"],
+            "fingerprint": corpus.info["fingerprint"],
+            "licence": corpus.info["licence"],
+            "training_tiles": len(train),
+            "training_scenes": int(train["knowlip:scene"].nunique()),
+            "platforms": sorted(map(str, train["platform"].dropna().unique())),
+            "frequency_bands": sorted(map(str, train["sar:frequency_band"].dropna().unique())),
+        },
+        "steps": run.step,
+        "last_losses": {k: log[-1][k] for k in ("itc", "itm", "mlm")} if log else {},
+        "started_from": started or "random weights",
+        "config": settings,
+    }

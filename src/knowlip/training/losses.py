@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from knowlip.model.knowlip import KnowLIP
+from knowlip.model.momentum import Momentum, text_keys
 from knowlip.training.config import LossConfig
 from knowlip.training.data import Batch
 
@@ -33,14 +34,18 @@ def pretrain_losses(
     mask_id: int,
     generator: torch.Generator,
     contrast_only: bool = False,
+    momentum: Momentum | None = None,
+    softness: float = 0.0,
 ) -> Losses:
     """The losses of a batch.
 
     Args:
         contrast_only: Leave ITM and MLM out; they are reported as 0.
         generator: Draws the masks and the hard negatives.
+        momentum: What contrast is taken against beyond the batch; it follows the model and takes the batch in.
+        softness: Share of the contrast's target that its own similarities make up.
     """
-    tokens, image = model.encode_image(batch.pixels, batch.channels, keep=config.keep_patches)
+    tokens, image = model.encode_image(batch.pixels, batch.channels, batch.geo, keep=config.keep_patches)
     first = torch.zeros(len(tokens), 1, dtype=torch.long)
     lower = model.text_lower(batch.ids, batch.mask)
     _, text = model.encode_text(batch.ids, batch.mask, lower=lower, at=first)
@@ -48,8 +53,11 @@ def pretrain_losses(
     # ITC: tiles whose texts are the same to the word share the target
     similarity = model.scale() * image @ text.T
     same = (batch.ids[:, None] == batch.ids[None]).all(-1)
-    target = same.float() / same.sum(1, keepdim=True)
-    itc = (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
+    if momentum is None:
+        target = same.float() / same.sum(1, keepdim=True)
+        itc = (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
+    else:
+        itc = _queued_contrast(model, batch, image, text, momentum, softness)
 
     if contrast_only:
         none = itc.new_zeros(())
@@ -72,6 +80,28 @@ def pretrain_losses(
     keep = wanted >= 0
     mlm = F.cross_entropy(model.mlm_logits(filled[keep]), wanted[keep]) if keep.any() else filled.sum() * 0
     return Losses(itc, itm, mlm, config.itc * itc + config.itm * itm + config.mlm * mlm)
+
+
+def _queued_contrast(
+    model: KnowLIP, batch: Batch, image: Tensor, text: Tensor, momentum: Momentum, softness: float
+) -> Tensor:
+    """ITC against the momentum copy's view of the batch and of its queue, with soft targets.
+
+    Source: Li et al., "Align before fuse", NeurIPS 2021, section 3.3.
+    """
+    momentum.follow(model)
+    steady_image, steady_text = momentum(batch.pixels, batch.channels, batch.ids, batch.mask, batch.geo)
+    keys = text_keys(batch.ids, batch.mask)
+    old_image, old_text, old_keys = momentum.seen()
+    images, texts = torch.cat([steady_image, old_image]), torch.cat([steady_text, old_text])
+    same = (keys[:, None] == torch.cat([keys, old_keys])[None]).float()
+    target, scale, losses = same / same.sum(1, keepdim=True), model.scale(), []
+    for own, steady, others in ((image, steady_image, texts), (text, steady_text, images)):
+        with torch.no_grad():
+            soft = F.softmax(scale * steady @ others.T, 1)
+        losses.append(F.cross_entropy(scale * own @ others.T, softness * soft + (1 - softness) * target))
+    momentum.push(steady_image, steady_text, keys)
+    return (losses[0] + losses[1]) / 2
 
 
 def _hard(similarity: Tensor, same: Tensor, generator: torch.Generator) -> Tensor:
