@@ -9,6 +9,7 @@ from scipy.stats import gamma
 from knowlip.core.statements import Fact
 from knowlip.corpus.store import TilePixels
 from knowlip.hcot import clutter, cover, targets
+from knowlip.hcot.berths import ships_on_mapped_water
 from knowlip.hcot.boxes import oriented_box
 from knowlip.hcot.phrasing import HEDGES
 from knowlip.hcot.sentences import missing, statements
@@ -191,3 +192,43 @@ def test_facts_of_ships_hold_what_phrases_say():
     assert facts.number("target.longest_m") == pytest.approx(200, abs=40)
     assert 0 < facts.number("target.width_m") < facts.number("target.length_m")
     assert facts.value("target.cells", [""]) == ["upper left", "middle right"]
+
+
+def harbour(rng, ships, gsd_m=10.0):
+    """A basin 800 m wide between bright quays with ships of (column, row, length, width) in pixels along its axis."""
+    size = 256
+    level = np.full((2, size, size), np.array([-19.0, -25.0])[:, None, None])
+    water = np.zeros((size, size), bool)
+    water[88:168] = True
+    level[:, ~water] = np.array([-7.0, -13.0])[:, None]
+    for col, row, length, width in ships:
+        level[:, row : row + width, col : col + length] = 12.0
+    db = level + 10 * np.log10(rng.gamma(4.4, 1 / 4.4, level.shape))
+    return TilePixels(db.astype(np.float32), ("VV", "VH"), True, np.zeros(2, np.float32)), water
+
+
+def test_ships_at_berths_are_found_where_a_map_has_the_quay():
+    ships = [(40, 88, 16, 3), (70, 88, 20, 4), (150, 164, 18, 4), (120, 120, 12, 3)]
+    pixels, water = harbour(np.random.default_rng(3), ships)
+    found = ships_on_mapped_water(pixels, water, 4 * 4.4, 10.0)
+    centres = sorted((round(o.centre[0]), round(o.centre[1])) for o in found.objects)
+    true = sorted((round(c + n / 2), round(r + w / 2)) for c, r, n, w in ships)
+    assert len(centres) == len(true)
+    assert np.abs(np.array(centres) - np.array(true)).max() <= 2
+    lengths = sorted(o.length_m for o in found.objects)
+    np.testing.assert_allclose(lengths, sorted(10.0 * n for _, _, n, _ in ships), atol=30)
+    assert "berth" in found.doubt
+
+
+def test_a_quay_a_little_out_of_place_is_no_ship_and_open_water_leaves_no_doubt():
+    pixels, water = harbour(np.random.default_rng(4), [(120, 120, 12, 3)])
+    for shift in (-1, 0, 1):
+        found = ships_on_mapped_water(pixels, np.roll(water, shift, axis=0), 4 * 4.4, 10.0)
+        assert [round(o.centre[0]) for o in found.objects] == [126]
+    assert ships_on_mapped_water(pixels, water, 4 * 4.4, 10.0).doubt == ""
+
+
+def test_a_bridge_over_mapped_water_is_no_ship():
+    pixels, water = harbour(np.random.default_rng(5), [])
+    pixels.db[:, 88:168, 100:103] = -2.0
+    assert ships_on_mapped_water(pixels, water, 4 * 4.4, 10.0).objects == ()

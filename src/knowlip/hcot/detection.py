@@ -9,6 +9,7 @@ Source: Crisp 2004, "The State-of-the-Art in Ship Detection in Synthetic Apertur
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,23 +105,11 @@ def detect(power: NDArray[np.float32], ground: NDArray[np.bool_], looks: float, 
         None where too little ground is there to fit its clutter, or nothing exceeds it.
     """
     valid: NDArray[np.bool_] = np.isfinite(power.sum(axis=0))
-    clear: NDArray[np.bool_] = ground & valid
-    if np.count_nonzero(clear) < _LEAST_CLUTTER_CELLS:
-        return None
     power = np.where(valid, power, np.float32(0))
-    looks *= len(power)
-    level, order = _normalised(power, clear), clutter.SMOOTH_ORDER
-    if level[valid].max() < clutter.threshold(FALSE_ALARM_RATE, looks, order):
+    fitted = fit_clutter(power, ground & valid, looks)
+    if fitted is None:
         return None
-    # each pass takes what stood out in the one before, with its surroundings, out of the clutter
-    for _ in range(_PASSES):
-        bright = level > clutter.threshold(1e-3, looks, order)
-        strong = ndimage.maximum_filter(level > clutter.threshold(FALSE_ALARM_RATE, looks, order), _SPREAD_CELLS)
-        fair = clear & ~strong & ~bright
-        if np.count_nonzero(fair) < _LEAST_CLUTTER_CELLS:
-            return None
-        level = _normalised(power, fair)
-        order = clutter.texture_order(level[clear & ~strong], looks)
+    level, looks, order = fitted
     seed: NDArray[np.bool_] = valid & (level > clutter.threshold(FALSE_ALARM_RATE, looks, order))
     if not seed.any():
         return None
@@ -129,14 +118,60 @@ def detect(power: NDArray[np.float32], ground: NDArray[np.bool_], looks: float, 
     return Detections(_groups(level, grown, seed & grown, valid, ground, least, cell_m), level, grown)
 
 
-def _normalised(power: NDArray[np.float32], clear: NDArray[np.bool_]) -> NDArray[np.float32]:
+class Fitted(NamedTuple):
+    """Clutter of a tile.
+
+    Attributes:
+        level: `(h, w)` power in multiples of the clutter's local mean, the mean over polarisations.
+        looks: Equivalent number of looks of this mean.
+        order: Of the clutter's texture, as in `clutter.threshold`.
+    """
+
+    level: NDArray[np.float32]
+    looks: float
+    order: float
+
+
+def fit_clutter(power: NDArray[np.float32], clear: NDArray[np.bool_], looks: float, step: int = 1) -> Fitted | None:
+    """Mean and texture of the ground's clutter, without what stands out from it.
+
+    Args:
+        power: `(C, h, w)` linear power, 0 where there is none.
+        clear: `(h, w)` ground.
+        looks: Equivalent number of looks in one polarisation.
+        step: Samples along a cell's side.
+
+    Returns:
+        None where too little ground is there, or nothing stands out.
+    """
+    least_cells = _LEAST_CLUTTER_CELLS * step**2
+    if np.count_nonzero(clear) < least_cells:
+        return None
+    looks *= len(power)
+    window, spread = _CLUTTER_CELLS * step | 1, _SPREAD_CELLS * step | 1
+    level, order = _normalised(power, clear, window), clutter.SMOOTH_ORDER
+    if level.max() < clutter.threshold(FALSE_ALARM_RATE, looks, order):
+        return None
+    # each pass takes what stood out in the one before, with its surroundings, out of the clutter
+    for _ in range(_PASSES):
+        bright = level > clutter.threshold(1e-3, looks, order)
+        strong = ndimage.maximum_filter(level > clutter.threshold(FALSE_ALARM_RATE, looks, order), spread)
+        fair = clear & ~strong & ~bright
+        if np.count_nonzero(fair) < least_cells:
+            return None
+        level = _normalised(power, fair, window)
+        order = clutter.texture_order(level[clear & ~strong], looks)
+    return Fitted(level, looks, order)
+
+
+def _normalised(power: NDArray[np.float32], clear: NDArray[np.bool_], window: int) -> NDArray[np.float32]:
     """`(h, w)` power over the clutter's local mean, or far from clutter its global mean; mean over polarisations."""
     weight = clear.astype(np.float32)
-    share = ndimage.uniform_filter(weight, _CLUTTER_CELLS, mode="constant") + np.float32(1 / 50)
+    share = ndimage.uniform_filter(weight, window, mode="constant") + np.float32(1 / 50)
     # a fiftieth of the global mean in every window steadies windows that hold little clutter
     total = np.zeros(clear.shape, np.float32)
     for p in power:
-        local = ndimage.uniform_filter(p * weight, _CLUTTER_CELLS, mode="constant")
+        local = ndimage.uniform_filter(p * weight, window, mode="constant")
         total += p * share / np.maximum(local + np.float32(p[clear].mean() / 50), np.float32(1e-12))
     return total / np.float32(len(power))
 

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from knowlip.core.geoproperties import GeoProperties
 from knowlip.core.statements import Fact
 from knowlip.corpus.store import TilePixels
-from knowlip.hcot import cover, targets
+from knowlip.hcot import berths, cover, targets
 
 Value = TypeVar("Value")
+_MAPPED = 0.9
+"""Share of a tile that maps know, from which on what they call water is all the water there is."""
 _NORTH_UP = ("EPSG:326", "EPSG:327", "EPSG:4326")
 
 
@@ -137,4 +139,15 @@ class TileView:
             return targets.Targets()
         # the ln of gamma clutter has a variance near 1 / looks
         looks = float(np.exp(-self.scene.speckle_texture))
+        if (water := self._mapped_water) is not None:
+            return berths.ships_on_mapped_water(self.pixels, water, looks, self.gsd_m)
         return targets.find_targets(self.pixels, self.cover, looks, self.gsd_m, self.look_from_up_deg)
+
+    @property
+    def _mapped_water(self) -> NDArray[np.bool_] | None:
+        """Water by maps that know nearly all of the tile, where ships are to be looked for by it; None elsewhere."""
+        codes = self.map_cover
+        if codes is None or (self.gsd_m or 0) < berths.FINEST_GSD_M or np.mean(codes > 0) < _MAPPED:
+            return None
+        water: NDArray[np.bool_] = codes == cover.CODE["water"]
+        return water if water.mean() >= berths.LEAST_WATER else None
