@@ -13,7 +13,9 @@ from safetensors.numpy import load_file
 from knowlip.core.errors import ConfigError, CorpusError, ModelError
 from knowlip.scio.loop import pretrain
 from knowlip.training.config import load_config
-from knowlip.training.loop import begin, schedule, train, training_texts
+from knowlip.training.config import OptimConfig
+from knowlip.training.loop import begin, train, training_texts
+from knowlip.training.optim import schedule
 from pipeline_fixtures import TINY
 
 
@@ -90,7 +92,7 @@ def test_damaged_checkpoint_is_named(described, tmp_path):
     out, config = tmp_path / "damaged", load_config(None, TINY)
     run = begin(described, config, out)
     train(run, training_texts(described, run.tokenizer, 0), 3, lambda step, total, losses: None)
-    (next((out / "checkpoint").glob("step-*")) / "model.safetensors").write_bytes(b"torn")
+    (next((out / "checkpoint").glob("step-*")) / "__0_0.distcp").write_bytes(b"torn")
     with pytest.raises(ModelError, match="step-00000003"):
         begin(described, config, out)
 
@@ -126,7 +128,7 @@ def test_training_learns_the_batch_it_sees(described, tmp_path):
 
 
 def test_learning_rate_warms_up_to_its_peak_and_decays():
-    rates = [schedule(step, 100, 0.1) for step in range(100)]
+    rates = [schedule(step, 100, OptimConfig()) for step in range(100)]
     assert max(rates) == pytest.approx(1.0)
     assert int(np.argmax(rates)) == pytest.approx(10, abs=1)
     assert rates[0] == pytest.approx(0.1)

@@ -35,6 +35,9 @@ def spread(objective: Objective, config: PretrainConfig, device: torch.device) -
     if config.sharding == "ddp":
         # with contrast alone, parts of the model have nothing to do
         return DistributedDataParallel(objective, find_unused_parameters=True)
+    for parameter in objective.parameters():
+        # only what lies in one piece can be sharded; convolutions reorder their kernels themselves
+        parameter.data = parameter.data.contiguous()
     # a scalar cannot be sharded; each rank's gradient of it is that of the whole batch already
     scalars = {p for p in objective.parameters() if p.ndim == 0}
     for module in objective.modules():
