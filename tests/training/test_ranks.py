@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from torch.distributed.checkpoint import FileSystemReader
-
 from one_rank import main as one_rank
+from torch.distributed.checkpoint import FileSystemReader
 
 STEPS = ("data.batch_size=8", "optim.steps=4", "checkpoint_every=2", "scio.rounds=0", "threads=1")
 # AdamW: Muon orthogonalises in bfloat16, which makes much of the last bit of a sum
@@ -53,7 +52,7 @@ def corpus(_described, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two_ranks(corpus, tmp_path_factory):
-    """Runs on two ranks, all made by the same two processes; `half` stops within its second epoch."""
+    """Runs on two ranks, all made by the same two processes."""
     folder = tmp_path_factory.mktemp("two")
     runs = {
         "knowlip": (4, PLAIN),
@@ -101,7 +100,7 @@ def test_a_step_in_parts_has_the_contrast_of_a_whole_one(two_ranks):
 
 
 def test_run_goes_on_with_another_number_of_ranks(corpus, two_ranks, tmp_path):
-    # a step without its epoch's end between: 8 of the 12 training tiles are seen in an epoch
+    # in the midst of its first epoch, which has six steps
     out = shutil.copytree(two_ranks / "half", tmp_path / "half")
     one_rank(corpus, json.dumps([(str(out), 4, PLAIN)]))
     assert_same_losses(losses(out), losses(two_ranks / "knowlip"))

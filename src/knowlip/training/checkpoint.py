@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
@@ -102,8 +103,7 @@ def load_checkpoint(
             load(state, storage_reader=reader, no_dist=ranks() == 1)
         objective.load_state_dict({k.removeprefix("weights."): v for k, v in state.items() if k.startswith("weights.")})
         return int(json.loads((newest / "state.json").read_text())["step"])
-    except Exception as error:
-        reason = (
-            f"cannot be loaded ({str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__})"
-        )
+    except (Exception, CheckpointException) as error:
+        causes = [cause for cause, _ in error.failures.values()] if isinstance(error, CheckpointException) else [error]
+        reason = f"cannot be loaded ({type(causes[0]).__name__} {causes[0]})"
         raise ModelError(newest, reason, "Remove this folder and run again; it goes on from the one before") from error
