@@ -2,6 +2,7 @@ import json
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -298,3 +299,32 @@ def test_corpus_without_statements_is_refused(simulated_scenes, tmp_path):
     corpus = build_corpus([simulated_scenes], str(tmp_path / "bare"), BuildConfig(tiles=TileSpec(tile_size=128))).corpus
     with pytest.raises(CorpusError, match="has no statements"):
         pretrain(corpus, load_config(None, TINY), tmp_path / "m")
+
+
+def test_tensorboard_has_every_step_once_after_a_resume(described, tmp_path):
+    # TFRecord framing and protobuf, read by tensorboardX's own messages rather than by its writer
+    from tensorboardX.proto.event_pb2 import Event
+
+    config = load_config(None, [*TINY, "checkpoint_every=2"])
+    for stop in (2, 4):
+        run = begin(described, config, tmp_path / "run")
+        train(run, training_texts(described, run.tokenizer, 0), stop, lambda step, total, losses: None)
+    told = {}
+    for file in sorted((tmp_path / "run" / "tensorboard").iterdir()):
+        data = file.read_bytes()
+        while data:
+            (length,) = struct.unpack("<Q", data[:8])
+            event = Event.FromString(data[12 : 12 + length])
+            data = data[16 + length :]
+            for value in event.summary.value:
+                told.setdefault(value.tag, []).append((event.step, value.simple_value))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "losses.jsonl").read_text().splitlines()]
+    assert [step for step, _ in told["loss/itc"]] == [1, 2, 3, 4]
+    assert [value for _, value in told["loss/itc"]] == pytest.approx([line["itc"] for line in lines])
+
+
+def test_tracker_that_is_not_installed_is_named(described, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    run = begin(described, load_config(None, [*TINY, "tracker=trackio"]), tmp_path / "run")
+    with pytest.raises(ConfigError, match="pip install trackio"):
+        train(run, training_texts(described, run.tokenizer, 0), 2, lambda step, total, losses: None)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from knowlip import __version__
-from knowlip.cli import annotate, bench, corpus, demo, pretrain, review, scenes, search, simulate
+from knowlip.cli import annotate, bench, corpus, demo, pretrain, review, runs, scenes, search, simulate
 from knowlip.core.errors import KnowlipError
 
 INTERRUPTED = 130
@@ -31,6 +31,7 @@ app.add_typer(corpus.app, name="corpus")
 app.command("annotate")(annotate.annotate)
 app.command("review")(review.review)
 app.command("pretrain")(pretrain.pretrain)
+app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
 app.command("index")(search.index)
 app.command("search")(search.search)
