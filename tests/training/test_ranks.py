@@ -16,7 +16,7 @@ PLAIN = (*STEPS, "optim.optimizer=adamw", "loss.contrast_first=0", "optim.learni
 
 
 def ranks(n, corpus, runs):
-    """Run some steps on n processes, as torchrun would start them."""
+    """Run some steps on n processes, as torchrun would start them; exit codes and what they said."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -31,7 +31,7 @@ def ranks(n, corpus, runs):
         for i in range(n)
     ]
     said = [process.communicate(timeout=120)[1] for process in started]
-    assert all(process.returncode == 0 for process in started), said
+    return [process.returncode for process in started], said
 
 
 def losses(out):
@@ -63,8 +63,12 @@ def two_ranks(corpus, tmp_path_factory):
         "siglip": (2, (*PLAIN, "objective=siglip")),
         "mocov3": (2, (*PLAIN, "objective=mocov3")),
         "mae": (2, (*PLAIN, "objective=mae")),
+        # the second rank dies in it, which ends all
+        "lost": (4, PLAIN),
     }
-    ranks(2, corpus, [(str(folder / name), stop, overrides) for name, (stop, overrides) in runs.items()])
+    codes, said = ranks(2, corpus, [(str(folder / n), stop, overrides) for n, (stop, overrides) in runs.items()])
+    assert codes == [1, 9], said
+    (folder / "said.txt").write_text(said[0])
     return folder
 
 
@@ -111,6 +115,15 @@ def test_run_goes_on_with_another_number_of_ranks(corpus, two_ranks, tmp_path):
 def test_sharded_run_goes_on_on_one_rank(corpus, two_ranks, tmp_path):
     out = shutil.copytree(two_ranks / "fsdp", tmp_path / "fsdp")
     one_rank(corpus, json.dumps([(str(out), 4, (*PLAIN, "sharding=fsdp"))]))
+    assert_same_losses(losses(out), losses(two_ranks / "knowlip"))
+
+
+def test_lost_rank_is_told_and_its_run_goes_on(corpus, two_ranks, tmp_path):
+    said = (two_ranks / "said.txt").read_text()
+    assert "another rank was lost in step 3" in said
+    out = shutil.copytree(two_ranks / "lost", tmp_path / "lost")
+    assert [p.name for p in (out / "checkpoint").glob("step-*")] == ["step-00000002"]
+    one_rank(corpus, json.dumps([(str(out), 4, PLAIN)]))
     assert_same_losses(losses(out), losses(two_ranks / "knowlip"))
 
 
