@@ -112,9 +112,9 @@ def test_run_goes_on_with_another_number_of_ranks(corpus, two_ranks, tmp_path):
     assert state == {"step": 4, "ranks": 1}
 
 
-def test_sharded_run_goes_on_on_one_rank(corpus, two_ranks, tmp_path):
+def test_sharded_run_goes_on_whole_on_one_rank(corpus, two_ranks, tmp_path):
     out = shutil.copytree(two_ranks / "fsdp", tmp_path / "fsdp")
-    one_rank(corpus, json.dumps([(str(out), 4, (*PLAIN, "sharding=fsdp"))]))
+    one_rank(corpus, json.dumps([(str(out), 4, PLAIN)]))
     assert_same_losses(losses(out), losses(two_ranks / "knowlip"))
 
 

@@ -35,6 +35,9 @@ from knowlip.training.sharding import spread, whole_model, without_sync
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
+MACHINE_KEYS = ("activation_checkpointing", "checkpoint_every", "sharding", "threads", "tracker")
+"""Keys of the configuration that may be others when a run is taken up again."""
+
 
 @dataclass
 class Run:
@@ -107,7 +110,7 @@ def begin(corpus: Corpus, config: PretrainConfig, out: Path) -> Run:
     objective = OBJECTIVES[config.objective](model, config, tokenizer.mask_id)
     laid = spread(objective, config, device)
     optimizers = make_optimizers(objective, config.optim)
-    average = Average(objective, config.optim.ema) if config.optim.ema else None
+    average = Average(model, config.optim.ema) if config.optim.ema else None
     step = load_checkpoint(out / "checkpoint", objective, optimizers, average.weights if average else None)
     source = TileSource(corpus, processor, model.config.vit.polarisations)
     last = config.optim.steps + (config.scio.steps_after if config.rounds else 0)
@@ -129,11 +132,18 @@ def model_config(name: str, vocab_size: int, processor: Processor) -> KnowLIPCon
     )
 
 
+def _learned(identity: dict[str, Any]) -> dict[str, Any]:
+    """What a run's identity says of what is learned, without what only says how machines do it."""
+    config = {k: v for k, v in identity["config"].items() if k not in MACHINE_KEYS}
+    return json.loads(json.dumps({**identity, "config": config}))
+
+
 def _claim(out: Path, identity: dict[str, Any], corpus: Corpus, config: PretrainConfig) -> None:
     record = out / "run.json"
     text = json.dumps(identity, indent=2, sort_keys=True) + "\n"
     if record.is_file():
-        if record.read_text() != text:
+        known = json.loads(record.read_text())
+        if _learned(known) != _learned(identity):
             raise ModelError(
                 out, "holds a run with another configuration or corpus", "Choose another --out, or remove it"
             )
@@ -220,7 +230,7 @@ def _step(run: Run, parts: list[Batch]) -> tuple[dict[str, float], dict[str, flo
         optimizer.step()
     run.objective.after_step(moment)
     if run.average:
-        run.average.update(run.objective, step)
+        run.average.update(run.model, step)
     rounded = {k: round(values[k], 5) for k in run.objective.reported}
     return rounded, {"lr": round(share * config.optim.learning_rate, 8), "gradient_norm": round(norm, 5)}
 
@@ -236,9 +246,9 @@ def _bank(objective: Objective, parts: list[Batch]) -> Bank | None:
     if len(parts) == 1 or not objective.contrasts:
         return None
     # what chance drops from an image must be the same in both passes
-    state = torch.get_rng_state()
-    image, text, ids = (torch.cat(made) for made in zip(*(objective.embed(part) for part in parts), strict=True))
-    torch.set_rng_state(state)
+    device = parts[0].pixels.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        image, text, ids = (torch.cat(made) for made in zip(*(objective.embed(part) for part in parts), strict=True))
     return Bank(image, text, ids, 0, len(parts))
 
 
@@ -300,10 +310,7 @@ def _explained(run: Run) -> Generator[None]:
 
 def trained_model(run: Run) -> KnowLIP:
     """The model as it is now, averaged where an average is kept, on the processor; all ranks call it together."""
-    weights = None
-    if run.average:
-        weights = {k.removeprefix("model."): v for k, v in run.average.weights.items() if k.startswith("model.")}
-    return whole_model(run.model, weights)
+    return whole_model(run.model, run.average.weights if run.average else None)
 
 
 def finish(run: Run) -> None:
