@@ -127,6 +127,35 @@ def test_contrast_in_parts_has_the_gradient_of_the_whole(name):
         assert torch.allclose(a, b, rtol=1e-3, atol=1e-6)
 
 
+def test_queue_that_is_empty_and_hard_targets_are_plain_contrast():
+    batch = batch_of()
+    plain = objective_of("knowlip")(batch, moment())["itc"]
+    queued = objective_of("knowlip", "loss.queue=8", "loss.soft_targets=0")(batch, moment())["itc"]
+    assert queued.item() == pytest.approx(plain.item(), rel=1e-6)
+
+
+def test_queue_holds_the_newest_slow_embeddings_and_its_loss_is_albefs():
+    objective = objective_of("knowlip", "loss.queue=6", "loss.soft_targets=0.4")
+    for step in range(2):
+        objective(batch_of(seed=step), moment(step))
+    queue = objective.queue
+    batch = batch_of(seed=2)
+    with torch.no_grad():
+        slow = {seed: objective.embed(batch_of(seed=seed))[:2] for seed in range(3)}
+        before = queue.text.clone(), queue.image.clone()
+        assert torch.allclose(before[0], torch.cat([slow[1][1], slow[0][1]])[:6], atol=1e-6)
+        # ALBEF's equations 6 and 7, row by row; the copies have not moved, so slow and fast are the same
+        image, text = slow[2]
+        scale, truth = objective.model.scale(), 0.0
+        for mine, others in ((image, torch.cat([text, before[0]])), (text, torch.cat([image, before[1]]))):
+            for row in range(4):
+                told = torch.softmax(scale * mine[row] @ others.T, 0)
+                target = 0.4 * told
+                target[row] += 0.6
+                truth -= float((target * told.log()).sum()) / 4 / 2
+    assert objective(batch, moment(2))["itc"].item() == pytest.approx(truth, rel=1e-5)
+
+
 def test_blips_writer_sees_no_later_word():
     objective, batch = objective_of("blip").eval(), batch_of()
     with torch.inference_mode():

@@ -62,6 +62,7 @@ def two_ranks(corpus, tmp_path_factory):
         "blip": (2, (*PLAIN, "objective=blip")),
         "siglip": (2, (*PLAIN, "objective=siglip")),
         "mocov3": (2, (*PLAIN, "objective=mocov3")),
+        "queue": (3, (*PLAIN, "loss.queue=12")),
         "mae": (2, (*PLAIN, "objective=mae")),
         # the second rank dies in it, which ends all
         "lost": (4, PLAIN),
@@ -95,6 +96,10 @@ def test_sharded_weights_have_the_losses_of_whole_ones(two_ranks):
 @pytest.mark.parametrize("name", ["blip", "siglip", "mocov3", "mae"])
 def test_controls_have_the_losses_of_one_rank(two_ranks, one, name):
     assert_same_losses(losses(two_ranks / name), one(name, 2, f"objective={name}"))
+
+
+def test_queue_of_two_ranks_is_that_of_one(two_ranks, one):
+    assert_same_losses(losses(two_ranks / "queue"), one("queue", 3, "loss.queue=12"))
 
 
 def test_a_step_in_parts_has_the_contrast_of_a_whole_one(two_ranks):

@@ -75,6 +75,10 @@ class LossConfig(_Part):
         keep_patches: Share of the patches that the image encoder sees in a step.
         mask_patches: Share of the patches that `mae` (of the image) and `sarjepa` (of its window) hide.
         momentum: Momentum of `mocov3`'s copy of the encoder at the start; it rises to 1 on a cosine.
+        queue: For `knowlip` and `blip`, embeddings of earlier steps that contrast also takes for wrong ones, as ALBEF
+            does with slowly following copies of the encoders; 0 for none, and no copies.
+        queue_momentum: Momentum of these copies.
+        soft_targets: Share of the target that these copies set instead of the pairs.
     """
 
     itc: float = Field(default=1.0, ge=0)
@@ -85,6 +89,9 @@ class LossConfig(_Part):
     keep_patches: float = Field(default=1.0, gt=0, le=1)
     mask_patches: float = Field(default=0.75, gt=0, lt=1)
     momentum: float = Field(default=0.99, ge=0, le=1)
+    queue: int = Field(default=0, ge=0)
+    queue_momentum: float = Field(default=0.995, ge=0, le=1)
+    soft_targets: float = Field(default=0.4, ge=0, le=1)
 
 
 class ScioConfig(_Part):

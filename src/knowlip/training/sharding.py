@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
@@ -33,8 +34,11 @@ def spread(objective: Objective, config: PretrainConfig, device: torch.device) -
     if ranks() == 1:
         return objective
     if config.sharding == "ddp":
-        # with contrast alone, parts of the model have nothing to do
-        return DistributedDataParallel(objective, find_unused_parameters=True)
+        with warnings.catch_warnings():
+            # torch 2.13 renames an option that 2.9 has by its old name only
+            warnings.simplefilter("ignore", FutureWarning)
+            # with contrast alone, parts of the model have nothing to do; buffers are the same on all ranks as they are
+            return DistributedDataParallel(objective, find_unused_parameters=True, broadcast_buffers=False)
     for parameter in objective.parameters():
         # only what lies in one piece can be sharded; convolutions reorder their kernels themselves
         parameter.data = parameter.data.contiguous()

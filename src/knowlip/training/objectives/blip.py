@@ -1,7 +1,8 @@
 """BLIP: contrast, matching, and a language model that writes the text from the image.
 
-Source: Li et al. 2022, "BLIP: bootstrapping language-image pre-training". Not taken over: momentum copies and queues,
-which stand for a large batch; here the batch is gathered over ranks and parts instead.
+Source: Li et al. 2022, "BLIP: bootstrapping language-image pre-training". Its queue and
+soft targets are `loss.queue` and `loss.soft_targets`, off by default: the batch is gathered over ranks and parts
+instead.
 """
 
 from __future__ import annotations

@@ -11,9 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from knowlip.model.knowlip import KnowLIP
+from knowlip.training.config import PretrainConfig
 from knowlip.training.data import Batch
 from knowlip.training.objectives.contrast import contrastive_loss, same_text
 from knowlip.training.objectives.objective import Losses, Moment, Objective, first_token
+from knowlip.training.objectives.queue import QueueContrast
 from knowlip.training.ranks import gather, rank, ranks, total
 
 
@@ -25,6 +28,11 @@ class KnowLipObjective(Objective):
     chance_negatives = 0.5
     """Share of the wrong pairs drawn by chance rather than by similarity; hard ones alone are too hard for a head that
     has learned nothing yet."""
+
+    def __init__(self, model: KnowLIP, config: PretrainConfig, mask_id: int) -> None:
+        super().__init__(model, config, mask_id)
+        self.queue = QueueContrast(model, config.loss) if config.loss.queue else None
+        self.contrasts = self.queue is None
 
     def forward(self, batch: Batch, moment: Moment) -> Losses:
         """The losses of a batch; ITM and MLM are 0 while contrast goes alone."""
@@ -43,10 +51,19 @@ class KnowLipObjective(Objective):
 
     def contrast(self, pairs: Pairs, moment: Moment) -> Tensor:
         """ITC: tiles whose texts are the same to the word share the target."""
+        if self.queue is not None:
+            with torch.autocast(pairs.image.device.type, enabled=False):
+                same = same_text(gather(pairs.batch.ids))
+                return self.queue(pairs.batch, pairs.image.float(), pairs.text.float(), self.model.scale(), same)
         if not moment.bank:
             return contrastive_loss(self.similarity(pairs.image, pairs.text), same_text(gather(pairs.batch.ids)))
         image, text = moment.bank.with_live(pairs.image, pairs.text)
         return contrastive_loss(self.similarity(image, text), same_text(moment.bank.ids))
+
+    def after_step(self, moment: Moment) -> None:
+        """The queue's copies follow."""
+        if self.queue is not None:
+            self.queue.follow(self.model)
 
     def similarity(self, image: Tensor, text: Tensor) -> Tensor:
         """Scaled cosine similarities `(B, B)` of embeddings `(B, E)`."""

@@ -78,7 +78,7 @@ class Objective(nn.Module):
 
     reported: ClassVar[tuple[str, ...]]
     """Names of the losses, `total` last."""
-    contrasts: ClassVar[bool] = False
+    contrasts: bool = False
     """Whether tiles are compared with the texts of all others in the step, so that parts need a `Bank`."""
     sharded: ClassVar[tuple[type[nn.Module], ...]] = (Block, BertLayer)
     """Modules whose weights are gathered one at a time under FSDP."""
