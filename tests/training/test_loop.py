@@ -8,6 +8,7 @@ import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -325,3 +326,16 @@ def test_tracker_that_is_not_installed_is_named(described, tmp_path, monkeypatch
     run = begin(described, load_config(None, [*TINY, "tracker=trackio"]), tmp_path / "run")
     with pytest.raises(ConfigError, match="pip install trackio"):
         train(run, training_texts(described, run.tokenizer, 0), 2, lambda step, total, losses: None)
+
+
+def test_tracker_hears_of_every_step(described, tmp_path, monkeypatch):
+    told = []
+    service = SimpleNamespace(
+        init=lambda **run: told.append(run["name"]),
+        log=lambda values, step: told.append((step, sorted(values))),
+        finish=lambda: told.append("end"),
+    )
+    monkeypatch.setitem(sys.modules, "wandb", service)
+    run = begin(described, load_config(None, [*TINY, "tracker=wandb"]), tmp_path / "run")
+    train(run, training_texts(described, run.tokenizer, 0), 1, lambda step, total, losses: None)
+    assert told == ["run", (1, ["gradient_norm", "itc", "itm", "lr", "mlm", "seconds", "total"]), "end"]

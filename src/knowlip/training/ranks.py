@@ -13,8 +13,9 @@ from torch import Tensor
 
 T = TypeVar("T")
 
-_PATIENCE = timedelta(minutes=10)
-"""How long a rank waits for the others before it takes one of them for lost."""
+_PATIENCE = timedelta(hours=6)
+"""How long a rank waits for the others: as long as what only one of them does may take. One that dies is noticed at
+once, by its closed connection."""
 
 
 def join_ranks() -> torch.device:

@@ -52,9 +52,9 @@ class KnowLipObjective(Objective):
     def contrast(self, pairs: Pairs, moment: Moment) -> Tensor:
         """ITC: tiles whose texts are the same to the word share the target."""
         if self.queue is not None:
-            with torch.autocast(pairs.image.device.type, enabled=False):
-                same = same_text(gather(pairs.batch.ids))
-                return self.queue(pairs.batch, pairs.image.float(), pairs.text.float(), self.model.scale(), same)
+            same = same_text(gather(pairs.batch.ids))
+            queued: Tensor = self.queue(pairs.batch, pairs.image.float(), pairs.text.float(), self.model.scale(), same)
+            return queued
         if not moment.bank:
             return contrastive_loss(self.similarity(pairs.image, pairs.text), same_text(gather(pairs.batch.ids)))
         image, text = moment.bank.with_live(pairs.image, pairs.text)

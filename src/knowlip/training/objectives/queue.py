@@ -52,6 +52,13 @@ class QueueContrast(nn.Module):
         """
         with torch.no_grad():
             slow_image, slow_text = self._embed(batch)
+        with torch.autocast(image.device.type, enabled=False):
+            return self._loss(image, text, slow_image, slow_text, scale, same)
+
+    def _loss(
+        self, image: Tensor, text: Tensor, slow_image: Tensor, slow_text: Tensor, scale: Tensor, same: Tensor
+    ) -> Tensor:
+        with torch.no_grad():
             images = torch.cat([slow_image, self.image[: int(self.filled)]])
             texts = torch.cat([slow_text, self.text[: int(self.filled)]])
             pairs = F.pad(same.float(), (0, len(images) - len(same)))
