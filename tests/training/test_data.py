@@ -5,10 +5,11 @@ import torch
 from knowlip.corpus.store import TilePixels
 from knowlip.model.processor import Processor, stack
 from knowlip.model.tokenizer import Tokenizer
-from knowlip.training.config import DataConfig, LossConfig
+from knowlip.training.config import DataConfig, load_config
 from knowlip.training.data import Batch, PretrainData, join, sentences_of
 from knowlip.training.loop import model_config
-from knowlip.training.losses import _mask_slots, pretrain_losses
+from knowlip.training.objectives import OBJECTIVES, Moment
+from knowlip.training.objectives.knowlip import mask_slots
 
 ROW = {
     "statement_id": "a/landform/water",
@@ -42,20 +43,18 @@ def test_masked_slot_is_neither_seen_nor_asked(tokenizer):
 
 def test_whole_slots_are_masked_and_their_words_wanted(tokenizer):
     ids, slots = join(sentences_of([ROW], tokenizer), tokenizer, 64)
-    batch = Batch(
-        torch.zeros(1, 1, 32, 32), torch.zeros(1, 1, dtype=torch.long), torch.from_numpy(ids)[None],
-        torch.ones(1, len(ids), dtype=torch.bool), torch.from_numpy(slots)[None],
-    )  # fmt: skip
+    text, of = torch.from_numpy(ids)[None], torch.from_numpy(slots)[None]
     seen = set()
     for seed in range(30):
-        hidden, at, wanted = _mask_slots(batch, 0.5, tokenizer.mask_id, torch.Generator().manual_seed(seed))
+        chosen = torch.rand(1, 3, generator=torch.Generator().manual_seed(seed)) < 0.5
+        hidden, at, wanted = mask_slots(text, of, chosen, tokenizer.mask_id)
         masked = (hidden[0] == tokenizer.mask_id).numpy()
         for k in range(3):
             assert masked[slots == k].all() or not masked[slots == k].any()
         assert not masked[slots == -1].any()
         there = wanted[0] >= 0
         assert int(there.sum()) == masked.sum()
-        assert torch.equal(batch.ids[0, at[0][there]], wanted[0][there])
+        assert torch.equal(text[0, at[0][there]], wanted[0][there])
         seen.add(tuple(masked[slots >= 0]))
     assert len(seen) > 3
 
@@ -73,11 +72,12 @@ def test_wrong_image_costs_more_than_the_right_one_after_fitting():
     slots = torch.where(encoded.mask, 0, -1)
     slots[:, 0] = -1
     batch = Batch(pixels, torch.zeros(2, 1, dtype=torch.long), encoded.ids, encoded.mask, slots)
+    objective = OBJECTIVES["knowlip"](model, load_config(None, ["loss.contrast_first=0"]), tokenizer.mask_id)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     for step in range(30):
-        losses = pretrain_losses(model, batch, LossConfig(), tokenizer.mask_id, torch.Generator().manual_seed(step))
+        losses = objective(batch, Moment(step, 30, torch.Generator().manual_seed(step)))
         optimizer.zero_grad()
-        losses.total.backward()
+        losses["total"].backward()
         optimizer.step()
     model.eval()
     with torch.inference_mode():

@@ -100,22 +100,3 @@ def test_card_of_a_run_names_its_corpus_and_its_start(trained):
     for told in (corpus.info["fingerprint"], "random weights", "VH, VV", "steps: 8", "unmeasured"):
         assert told in text
     assert str(folder.parent) not in text
-
-
-def test_run_with_a_queue_resumes_to_the_same_weights(trained, tmp_path):
-    from knowlip.training.loop import train, training_texts
-
-    _, corpus, _ = trained
-    config = load_config(None, (*TINY, "loss.queue=12", "loss.momentum=0.9", "optim.steps=6", "checkpoint_every=3"))
-
-    def trained_in(out, *stops):
-        for stop in stops:
-            run = begin(corpus, config, out)
-            train(run, training_texts(corpus, run.tokenizer, 0), stop, lambda *_: None)
-        return run.state.state_dict()
-
-    whole, halves = trained_in(tmp_path / "a", 6), trained_in(tmp_path / "b", 3, 6)
-    assert int(whole["momentum.written"]) == 6 * 8
-    assert all(torch.equal(v, halves[n]) for n, v in whole.items())
-    moved = whole["momentum.copies.vision_proj.weight"] - whole["model.vision_proj.weight"]
-    assert moved.abs().max() > 0

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from knowlip import __version__
-from knowlip.cli import annotate, bench, corpus, demo, model, pretrain, review, scenes, search, simulate
+from knowlip.cli import annotate, bench, corpus, demo, model, pretrain, review, runs, scenes, search, simulate
 from knowlip.core.errors import KnowlipError
 
 INTERRUPTED = 130
@@ -32,6 +32,7 @@ app.command("annotate")(annotate.annotate)
 app.command("review")(review.review)
 app.command("pretrain")(pretrain.pretrain)
 app.add_typer(model.app, name="model")
+app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
 app.command("index")(search.index)
 app.command("search")(search.search)

@@ -24,6 +24,7 @@ def pretrain(
     quiet: Quiet = False,
 ) -> None:
     """Pretrain a model on an annotated corpus with ITC, ITM and slot MLM, with one self-consistent round at the end."""
+    import os
     from dataclasses import asdict
 
     from knowlip.corpus.store import open_corpus
@@ -31,16 +32,21 @@ def pretrain(
 
     settings = load_config(config, [*([f"preset={preset}"] if preset else []), *(set_ or [])])
     opened = open_corpus(corpus)
+    # torch warns of parts of the model that only some steps train, which is meant
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     # after the cheap checks: torch takes seconds to import
     from knowlip.scio.loop import pretrain as run
 
-    with progress_bar("pretraining", quiet) as progress:
+    first = os.environ.get("RANK", "0") == "0"
+    with progress_bar("pretraining", quiet or not first) as progress:
         done = run(
             opened,
             settings,
             out,
             lambda step, total, losses: progress(step, total, " ".join(f"{k} {v:.3f}" for k, v in losses.items())),
         )
+    if not first:
+        return
     scio = (
         f"; SCIO: {done.scio.screened} of {done.scio.slots} slots doubtful, {done.scio.rebuilt} statements rebuilt"
         if done.scio

@@ -11,10 +11,12 @@ import pyarrow as pa
 
 from knowlip.core.folder import Folder
 from knowlip.corpus.store import REBUILT, STATEMENT_SCHEMA, Corpus
+from knowlip.model.knowlip import KnowLIP
 from knowlip.scio.rebuild import rebuild
 from knowlip.scio.screen import screen
 from knowlip.training.config import PretrainConfig
-from knowlip.training.loop import Progress, Run, begin, finish, train, training_texts
+from knowlip.training.loop import Progress, Run, begin, finish, train, trained_model, training_texts
+from knowlip.training.ranks import once
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def pretrain(
     """Pretrain on the training split of an annotated corpus; a stopped run goes on from its last checkpoint.
 
     Three phases: all statements as they are; one round of screening and rebuilding, written to the corpus as round 1;
-    and on from the repaired statements.
+    and on from the repaired statements. Controls, which cannot fill slots, have the first alone.
 
     Args:
         out: Folder of the model: weights, tokenizer, configuration, losses, checkpoint.
@@ -64,8 +66,9 @@ def pretrain(
         return Pretrained(out, scio=ScioOutcome(**scio) if scio else None, **known)
     train(run, training_texts(corpus, run.tokenizer, 0), config.optim.steps, progress)
     outcome = None
-    if config.scio.rounds:
-        outcome = _round(run, corpus)
+    if config.rounds:
+        model = trained_model(run)
+        outcome = once(lambda: _round(run, model, corpus))
         train(run, training_texts(corpus, run.tokenizer, 1), run.total_steps, progress)
     finish(run)
     log = [json.loads(line) for line in (out / "losses.jsonl").read_text().splitlines()]
@@ -75,19 +78,19 @@ def pretrain(
         "parameters": sum(p.numel() for p in run.model.parameters()),
         "scio": vars(outcome) if outcome else None,
     }
-    Folder(str(out)).write_json("pretrained.json", done)
+    once(lambda: Folder(str(out)).write_json("pretrained.json", done))
     return Pretrained(out, run.step, done["train_seconds"], done["parameters"], outcome)
 
 
-def _round(run: Run, corpus: Corpus) -> ScioOutcome:
+def _round(run: Run, model: KnowLIP, corpus: Corpus) -> ScioOutcome:
     """Screen and rebuild the training split once; the log of changes is round 1 of the statements and in the run."""
     log = Folder(str(run.out))
     if log.exists("scio.json"):
         return ScioOutcome(**log.read_json("scio.json"))
     rows = corpus.statements(0, corpus.tile_ids("train")).to_pylist()
-    suspects, looked = screen(run.model, run.tokenizer, run.source, rows, run.config.scio.margin)
+    suspects, looked = screen(model, run.tokenizer, run.source, rows, run.config.scio.margin)
     engine = "scio:" + hashlib.sha256((run.out / "run.json").read_bytes()).hexdigest()[:12]
-    changed = rebuild(run.model, run.tokenizer, run.source, suspects, 1, engine)
+    changed = rebuild(model, run.tokenizer, run.source, suspects, 1, engine)
     corpus.folder.remove("statements/round=01")
     corpus.folder.write_table(
         "statements/round=01/changes.parquet", pa.Table.from_pylist(changed, schema=STATEMENT_SCHEMA)

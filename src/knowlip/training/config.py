@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -45,36 +46,49 @@ class DataConfig(_Part):
 
 
 class OptimConfig(_Part):
-    """Muon for the weight matrices of the blocks, AdamW for all else; linear warm-up and cosine decay.
+    """How weights are stepped: optimiser, learning rates over time, and what is averaged.
 
     Attributes:
+        optimizer: `muon` for Muon on the weight matrices of the blocks and AdamW on all else; `adamw` for AdamW alone.
         steps: Optimiser steps in all.
         learning_rate: Peak of AdamW.
         matrix_learning_rate: Peak of Muon.
+        schedule: `cosine`, or `wsd`: warm-up, stable, decay.
         warmup: Share of the steps.
+        decay: Share of the steps at the end of `wsd` in which the rate falls.
         clip: Largest gradient norm.
+        accumulate: Parts that a step's tiles are passed in, one after the other.
+        ema: Decay of the exponential moving average of the weights, which is then the model; 0 for none.
     """
 
+    optimizer: Literal["muon", "adamw"] = "muon"
     steps: int = Field(default=240, ge=0)
     learning_rate: float = Field(default=1e-3, gt=0)
     matrix_learning_rate: float = Field(default=6e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
+    schedule: Literal["cosine", "wsd"] = "cosine"
     warmup: float = Field(default=0.1, ge=0, le=1)
+    decay: float = Field(default=0.2, ge=0, le=1)
     clip: float = Field(default=1.0, gt=0)
+    accumulate: int = Field(default=1, ge=1)
+    ema: float = Field(default=0.0, ge=0, lt=1)
 
 
 class LossConfig(_Part):
-    """Weights of the three losses, and what is masked.
+    """Weights of the losses, and what is masked.
 
     Attributes:
-        itc, itm, mlm: Weights of contrast, matching and slot filling.
+        itc, itm, mlm: Weights of contrast, matching and slot filling; for `blip`, `mlm` weighs its language model.
         mask_slots: Share of the slots masked for slot filling.
         contrast_first: Share of the steps with contrast alone. It is the cheapest loss, and hard negatives of matching
             mean something only once similarities do.
         keep_patches: Share of the patches that the image encoder sees in a step.
-        queue: Embeddings of a momentum copy that contrast is taken against, besides the batch; 0 for neither.
-        momentum: Share of itself that the copy keeps in a step.
-        soft_targets: Share of the contrast's target that the copy's own similarities make up, once warmed up.
+        mask_patches: Share of the patches that `mae` (of the image) and `sarjepa` (of its window) hide.
+        momentum: Momentum of `mocov3`'s copy of the encoder at the start; it rises to 1 on a cosine.
+        queue: For `knowlip` and `blip`, embeddings of earlier steps that contrast also takes for wrong ones, as ALBEF
+            does with slowly following copies of the encoders; 0 for none, and no copies.
+        queue_momentum: Momentum of these copies.
+        soft_targets: Share of the target that these copies set instead of the pairs.
     """
 
     itc: float = Field(default=1.0, ge=0)
@@ -83,9 +97,11 @@ class LossConfig(_Part):
     mask_slots: float = Field(default=0.5, gt=0, le=1)
     contrast_first: float = Field(default=0.5, ge=0, le=1)
     keep_patches: float = Field(default=1.0, gt=0, le=1)
+    mask_patches: float = Field(default=0.75, gt=0, lt=1)
+    momentum: float = Field(default=0.99, ge=0, le=1)
     queue: int = Field(default=0, ge=0)
-    momentum: float = Field(default=0.995, ge=0, lt=1)
-    soft_targets: float = Field(default=0.4, ge=0, lt=1)
+    queue_momentum: float = Field(default=0.995, ge=0, le=1)
+    soft_targets: float = Field(default=0.4, ge=0, le=1)
 
 
 class ScioConfig(_Part):
@@ -120,21 +136,36 @@ class PretrainConfig(_Part):
     """A pretraining run.
 
     Attributes:
+        objective: What is learned; all but `knowlip` are controls.
         preset: Model size.
         seed: Fixes weights, order, masks and noise.
         checkpoint_every: Steps between checkpoints.
         threads: Processor threads of torch; 0 leaves torch's own choice.
+        precision: Of the activations: `auto` is bfloat16 on accelerators that have it and float32 elsewhere.
+        activation_checkpointing: Recompute each block in the backward pass instead of keeping its activations.
+        sharding: `ddp` keeps the whole model on every rank, `fsdp` shards weights and optimiser over the ranks.
+        tracker: A service that figures are also sent to.
     """
 
+    objective: Literal["knowlip", "clip", "siglip", "blip", "mae", "mocov3", "sarjepa"] = "knowlip"
     preset: str = "micro"
     seed: int = 0
     checkpoint_every: int = Field(default=100, ge=1)
     threads: int = Field(default=0, ge=0)
     init: InitConfig = Field(default_factory=InitConfig)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    activation_checkpointing: bool = False
+    sharding: Literal["ddp", "fsdp"] = "ddp"
+    tracker: Literal["none", "wandb", "trackio"] = "none"
     data: DataConfig = Field(default_factory=DataConfig)
     optim: OptimConfig = Field(default_factory=OptimConfig)
     loss: LossConfig = Field(default_factory=LossConfig)
     scio: ScioConfig = Field(default_factory=ScioConfig)
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of screening and rebuilding: only the system's own objective can fill slots."""
+        return self.scio.rounds if self.objective == "knowlip" else 0
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PretrainConfig:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from knowlip.core.errors import ConfigError
 from knowlip.corpus.store import Corpus
 from knowlip.model.geo import geo_properties
 from knowlip.model.processor import Processor, stack
@@ -76,6 +77,15 @@ class Batch:
     slots: Tensor
     geo: Tensor | None = None
 
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        return Batch(*(None if t is None else t.to(device, non_blocking=True) for t in vars(self).values()))
+
+    def parts(self, count: int) -> list[Batch]:
+        """The batch cut into `count` batches of as many tiles."""
+        cuts = ([None] * count if t is None else t.chunk(count) for t in vars(self).values())
+        return [Batch(*cut) for cut in zip(*cuts, strict=True)]
+
 
 class TileSource:
     """Normalised tiles of a corpus, by id, and their properties that become tokens."""
@@ -96,21 +106,45 @@ class TileSource:
         tiles = [self.corpus.pixels(t) for t in tile_ids]
         return stack([self.processor(t) for t in tiles], [[self._index[p] for p in t.polarisations] for t in tiles])
 
+    def most_channels(self, tile_ids: Sequence[str]) -> int:
+        """Channels of the tile that has most, without reading any."""
+        return max(len(self.corpus.calibration(t)[1]) for t in tile_ids)
+
 
 class PretrainData:
     """Training batches by step number.
 
     Args:
         texts: Sentences of each tile; tiles without any are left out.
+        rank, ranks: Which share of every batch this process reads, of how many.
+        accumulate: Parts that a step is passed in; the n-th part of all ranks together is the n-th of the whole batch.
+
+    Raises:
+        ConfigError: A batch cannot be divided into so many equal shares.
     """
 
     def __init__(
-        self, source: TileSource, texts: dict[str, list[Sentence]], tokenizer: Tokenizer, config: DataConfig, seed: int
+        self,
+        source: TileSource,
+        texts: dict[str, list[Sentence]],
+        tokenizer: Tokenizer,
+        config: DataConfig,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        accumulate: int = 1,
     ) -> None:
         self.source, self.texts, self.tokenizer, self.config, self.seed = source, texts, tokenizer, config, seed
         self.tile_ids = sorted(t for t, s in texts.items() if s)
         self.batch_size = min(config.batch_size, len(self.tile_ids))
         self.steps_per_epoch = max(1, len(self.tile_ids) // self.batch_size)
+        if self.batch_size % (ranks * accumulate):
+            raise ConfigError(
+                "data.batch_size",
+                f"{self.batch_size} tiles cannot be shared by {ranks} ranks in {accumulate} parts each",
+                "Choose a multiple of ranks times optim.accumulate, at most the number of training tiles",
+            )
+        self.rows = np.arange(self.batch_size).reshape(accumulate, ranks, -1)[:, rank].ravel()
 
     def batch(self, step: int) -> Batch:
         """The batch of a step, always the same."""
@@ -118,30 +152,36 @@ class PretrainData:
         order = np.random.default_rng([self.seed, 1, epoch]).permutation(len(self.tile_ids))
         chosen = [self.tile_ids[i] for i in order[k * self.batch_size : (k + 1) * self.batch_size]]
         rng = np.random.default_rng([self.seed, 2, step])
-        pixels, channels = self.source(chosen)
+        pixels, channels = self.source([chosen[i] for i in self.rows])
         ids, mask, slots = self._texts(chosen, rng)
+        if len(self.rows) < len(chosen) and (missing := self.source.most_channels(chosen) - channels.shape[1]):
+            pixels = np.pad(pixels, ((0, 0), (0, missing), (0, 0), (0, 0)))
+            channels = np.pad(channels, ((0, 0), (0, missing)), constant_values=-1)
         return Batch(
             torch.from_numpy(self._seen_again(pixels, rng)),
             torch.from_numpy(channels),
-            torch.from_numpy(ids),
-            torch.from_numpy(mask),
-            torch.from_numpy(slots),
-            self.source.geo(chosen),
+            *(torch.from_numpy(x[self.rows]) for x in (ids, mask, slots)),
+            self.source.geo([chosen[i] for i in self.rows]),
         )
 
     def _seen_again(self, pixels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        """The same ground at another time: new speckle, a slightly other level. Nothing moves, as texts tell places."""
-        spread = np.float32(self.source.processor.level_db["VV"][1])
+        """The same ground at another time: new speckle, a slightly other level. Nothing moves, as texts tell places.
+
+        Noise is drawn for the whole batch, so that a tile's is the same however many ranks share it.
+        """
+        spread, whole = np.float32(self.source.processor.level_db["VV"][1]), self.batch_size
         if self.config.level_jitter_db:
-            pixels = (
-                pixels + rng.normal(0, self.config.level_jitter_db, (len(pixels), 1, 1, 1)).astype(np.float32) / spread
-            )
+            shift = rng.normal(0, self.config.level_jitter_db, (whole, 1, 1, 1)).astype(np.float32)
+            pixels = pixels + self._own(shift) / spread
         if self.config.speckle_looks:
             looks = self.config.speckle_looks
             # the log of gamma noise is near enough to normal at several looks, and ten times cheaper to draw
             sigma = np.float32(10 / np.log(10) / np.sqrt(looks)) / spread
-            pixels = pixels + rng.standard_normal(pixels.shape, np.float32) * sigma
+            pixels = pixels + self._own(rng.standard_normal((whole, *pixels.shape[1:]), np.float32)) * sigma
         return pixels
+
+    def _own(self, drawn: NDArray[np.float32]) -> NDArray[np.float32]:
+        return drawn if len(self.rows) == len(drawn) else drawn[self.rows]
 
     def _texts(
         self, tile_ids: Sequence[str], rng: np.random.Generator

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,17 +21,23 @@ from knowlip.core.folder import cannot_write
 from knowlip.core.scene import POLARISATIONS
 from knowlip.corpus.store import DROPPED, Corpus
 from knowlip.model.knowlip import KnowLIP, KnowLIPConfig
-from knowlip.model.momentum import Momentum
 from knowlip.model.presets import PRESETS, preset
 from knowlip.model.processor import Processor
 from knowlip.model.tokenizer import Tokenizer
 from knowlip.training.checkpoint import load_checkpoint, save_checkpoint
-from knowlip.training.config import OptimConfig, PretrainConfig
-from knowlip.training.data import PretrainData, Sentence, TileSource, sentences_of
-from knowlip.training.losses import pretrain_losses
+from knowlip.training.config import PretrainConfig
+from knowlip.training.data import Batch, PretrainData, Sentence, TileSource, sentences_of
+from knowlip.training.journal import Journal
+from knowlip.training.objectives import OBJECTIVES, Bank, Moment, Objective
+from knowlip.training.optim import Average, clip_gradients, make_optimizers, schedule, set_rates
+from knowlip.training.ranks import any_rank, join_ranks, once, rank, ranks, total
+from knowlip.training.sharding import spread, whole_model, without_sync
 from knowlip.training.start import read_start, started
 
 Progress = Callable[[int, int, dict[str, float]], None]
+
+MACHINE_KEYS = ("activation_checkpointing", "checkpoint_every", "sharding", "threads", "tracker")
+"""Keys of the configuration that may be others when a run is taken up again."""
 
 
 @dataclass
@@ -37,13 +45,18 @@ class Run:
     """A pretraining run in progress: what a step changes, and where it is kept.
 
     Attributes:
-        momentum: The model's slow copy and its queue, where the configuration has one.
+        objective: What is learned; its `model` is `model`.
+        spread: The objective as it lies on the ranks, called in its place.
+        average: Moving average of the weights, where one is kept.
         step: Steps done.
         total_steps: Steps that the schedule is laid out for.
     """
 
     model: KnowLIP
-    momentum: Momentum | None
+    objective: Objective
+    spread: nn.Module
+    average: Average | None
+    device: torch.device
     tokenizer: Tokenizer
     optimizers: tuple[torch.optim.Optimizer, ...]
     source: TileSource
@@ -51,15 +64,6 @@ class Run:
     out: Path
     step: int
     total_steps: int
-
-    @property
-    def state(self) -> nn.Module:
-        """All that a checkpoint holds besides the optimisers."""
-        return _state(self.model, self.momentum)
-
-
-def _state(model: KnowLIP, momentum: Momentum | None) -> nn.Module:
-    return model if momentum is None else nn.ModuleDict({"model": model, "momentum": momentum})
 
 
 def training_texts(corpus: Corpus, tokenizer: Tokenizer, round_: int) -> dict[str, list[Sentence]]:
@@ -91,25 +95,28 @@ def begin(corpus: Corpus, config: PretrainConfig, out: Path) -> Run:
         )
     if config.threads:
         torch.set_num_threads(config.threads)
+    device = join_ranks()
     processor, start = processor_of(corpus), read_start(config.init)
-    torch.manual_seed(config.seed)
     identity = {"config": config.model_dump(), "corpus": corpus.info["fingerprint"], "weights": dict(start.digests)}
+    torch.manual_seed(config.seed)
     tokenizer = start.tokenizer or _vocabulary(corpus, config)
     # before anything is written: weights may not fit
     shape = model_config(config.preset, tokenizer.vocab_size, processor, config.data.geo_tokens)
     model = started(shape, start)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        _claim(out, identity, tokenizer)
+        once(lambda: out.mkdir(parents=True, exist_ok=True))
+        once(lambda: _claim(out, identity, tokenizer))
     except OSError as error:
         raise cannot_write(str(out), error) from error
     model.train()
-    optimizers = make_optimizers(model, config.optim)
-    momentum = Momentum(model, config.loss.queue, config.loss.momentum) if config.loss.queue else None
-    step = load_checkpoint(out / "checkpoint", _state(model, momentum), optimizers)
+    objective = OBJECTIVES[config.objective](model, config, tokenizer.mask_id)
+    laid = spread(objective, config, device)
+    optimizers = make_optimizers(objective, config.optim)
+    average = Average(model, config.optim.ema) if config.optim.ema else None
+    step = load_checkpoint(out / "checkpoint", objective, optimizers, average.weights if average else None)
     source = TileSource(corpus, processor, model.config.vit.polarisations, config.data.geo_tokens)
-    total = config.optim.steps + (config.scio.steps_after if config.scio.rounds else 0)
-    return Run(model, momentum, tokenizer, optimizers, source, config, out, step, total)
+    last = config.optim.steps + (config.scio.steps_after if config.rounds else 0)
+    return Run(model, objective, laid, average, device, tokenizer, optimizers, source, config, out, step, last)
 
 
 def processor_of(corpus: Corpus) -> Processor:
@@ -143,11 +150,18 @@ def _vocabulary(corpus: Corpus, config: PretrainConfig) -> Tokenizer:
     return Tokenizer.train(words, config.data.vocab_size)
 
 
+def _learned(identity: dict[str, Any]) -> dict[str, Any]:
+    """What a run's identity says of what is learned, without what only says how machines do it."""
+    config = {k: v for k, v in identity["config"].items() if k not in MACHINE_KEYS}
+    return json.loads(json.dumps({**identity, "config": config}))
+
+
 def _claim(out: Path, identity: dict[str, Any], tokenizer: Tokenizer) -> None:
     record = out / "run.json"
     text = json.dumps(identity, indent=2, sort_keys=True) + "\n"
     if record.is_file():
-        if record.read_text() != text:
+        known = json.loads(record.read_text())
+        if _learned(known) != _learned(identity):
             raise ModelError(
                 out, "holds a run with another configuration or corpus", "Choose another --out, or remove it"
             )
@@ -159,118 +173,167 @@ def _claim(out: Path, identity: dict[str, Any], tokenizer: Tokenizer) -> None:
     record.write_text(text)
 
 
-def make_optimizers(model: nn.Module, config: OptimConfig) -> tuple[torch.optim.Optimizer, ...]:
-    """Muon for the matrices inside the blocks, AdamW for embeddings, heads, convolutions, norms and biases.
-
-    Source: Jordan et al. 2024, "Muon"; the learning rate is scaled to AdamW's update size as in Liu et al. 2025, "Muon
-    is scalable for LLM training". Each group remembers its peak as `peak`.
-    """
-    inside = ("blocks.", ".layer.")
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and any(part in n for part in inside)]
-    chosen = {id(p) for p in matrices}
-    rest = [p for p in model.parameters() if id(p) not in chosen]
-    # biases, norms and the temperature are not pulled to zero
-    decayed, free = [p for p in rest if p.ndim >= 2], [p for p in rest if p.ndim < 2]
-    muon = torch.optim.Muon(
-        matrices,
-        lr=config.matrix_learning_rate,
-        weight_decay=config.weight_decay,
-        momentum=0.95,
-        adjust_lr_fn="match_rms_adamw",
-    )
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    adamw = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
-    for group in (*muon.param_groups, *adamw.param_groups):
-        group["peak"] = group["lr"]
-    return muon, adamw
-
-
-def schedule(step: int, total: int, warmup: float) -> float:
-    """Share of the peak learning rate: linear warm-up, then a cosine to a hundredth."""
-    first = max(1, round(warmup * total))
-    if step < first:
-        return (step + 1) / first
-    share = (step - first) / max(1, total - first)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
-
-
 def train(run: Run, texts: dict[str, list[Sentence]], stop: int, progress: Progress) -> None:
     """Train until `stop` steps are done, with a checkpoint now and then and one at the end.
 
+    SIGTERM and Ctrl-C are obeyed between two steps, after a checkpoint; a second one is obeyed at once.
+
     Raises:
-        ModelError: The loss is not a number; the last good checkpoint stays.
+        ConfigError: The batch cannot be shared by so many ranks and parts.
+        CorpusError: A tile cannot be read; the last checkpoint stays.
+        KeyboardInterrupt: The run was told to end.
+        ModelError: The loss is not a number, memory is short, or a rank was lost; the last good checkpoint stays.
     """
     if run.step >= stop:
         return
-    data = PretrainData(run.source, texts, run.tokenizer, run.config.data, run.config.seed)
-    log = _log_until(run.out / "losses.jsonl", run.step)
-    generator = torch.Generator()
-    run.model.train()
+    config = run.config
+    parts = config.optim.accumulate
+    data = PretrainData(run.source, texts, run.tokenizer, config.data, config.seed, rank(), ranks(), parts)
+    run.spread.train()
     try:
-        with log.open("a") as file, closing(data.batches(run.step, stop)) as batches:
+        with (
+            Journal(run.out, config, run.step) as journal,
+            closing(data.batches(run.step, stop)) as batches,
+            _told_to_end() as told,
+            _explained(run),
+        ):
             for batch in batches:
                 started = time.perf_counter()
-                seed = run.config.seed * 1_000_003 + run.step
-                torch.manual_seed(seed)
-                generator.manual_seed(seed)
-                share = schedule(run.step, run.total_steps, run.config.optim.warmup)
-                for optimizer in run.optimizers:
-                    optimizer.zero_grad(set_to_none=True)
-                    for group in optimizer.param_groups:
-                        group["lr"] = share * group["peak"]
-                early = run.step < run.config.loss.contrast_first * run.config.optim.steps
-                warm = run.step / max(1, run.config.optim.warmup * run.total_steps)
-                softness = run.config.loss.soft_targets * min(1.0, warm)
-                losses = pretrain_losses(
-                    run.model, batch, run.config.loss, run.tokenizer.mask_id, generator, early, run.momentum, softness
-                )
-                if not torch.isfinite(losses.total):
-                    raise ModelError(
-                        run.out,
-                        f"the loss is not a number at step {run.step}",
-                        "Lower optim.learning_rate and start again",
-                    )
-                losses.total.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(run.model.parameters(), run.config.optim.clip)
-                for optimizer in run.optimizers:
-                    optimizer.step()
+                values, others = _step(run, batch.to(run.device).parts(parts))
+                seconds = time.perf_counter() - started
                 run.step += 1
-                values = {k: round(float(v.detach()), 5) for k, v in vars(losses).items()}
-                seconds = round(time.perf_counter() - started, 4)
-                print(
-                    json.dumps(
-                        {
-                            "step": run.step,
-                            **values,
-                            "lr": round(share * run.config.optim.learning_rate, 8),
-                            "seconds": seconds,
-                        }
-                    ),
-                    file=file,
-                )
-                if run.step % run.config.checkpoint_every == 0 or run.step == stop:
-                    file.flush()
-                    save_checkpoint(run.out / "checkpoint", run.state, run.optimizers, run.step)
+                journal.write(run.step, values, others | {"seconds": round(seconds, 4)})
+                ends = any_rank(told.is_set(), run.device)
+                if ends or run.step % config.checkpoint_every == 0 or run.step == stop:
+                    journal.flush()
+                    _save(run)
                 progress(run.step, run.total_steps, values)
+                if ends:
+                    raise KeyboardInterrupt
     except OSError as error:
         raise cannot_write(str(run.out), error) from error
 
 
-def _log_until(path: Path, step: int) -> Path:
-    """The log without the lines of steps that are about to be done again."""
-    if path.is_file():
-        lines = [
-            line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step
-        ]
-        path.write_text("".join(line + "\n" for line in lines))
-    return path
+def _step(run: Run, parts: list[Batch]) -> tuple[dict[str, float], dict[str, float]]:
+    """One step of the optimisers; losses by name, and what else the log has."""
+    config, step = run.config, run.step
+    seed = config.seed * 1_000_003 + step
+    # chance in the model differs between ranks, chance in the objective does not
+    torch.manual_seed(seed + 7919 * rank())
+    moment = Moment(step, run.total_steps, torch.Generator().manual_seed(seed))
+    share = schedule(step, run.total_steps, config.optim)
+    set_rates(run.optimizers, share)
+    for optimizer in run.optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=_is_bfloat16(config, run.device)):
+        bank = _bank(run.objective, parts)
+        sums: dict[str, torch.Tensor] = {}
+        for number, part in enumerate(parts):
+            now = replace(moment, bank=replace(bank, part=number) if bank else None)
+            with without_sync(run.spread, number < len(parts) - 1):
+                losses = run.spread(part, now)
+                _backward(losses["total"] / len(parts))
+            sums = {k: sums.get(k, 0.0) + v.detach().float() / len(parts) for k, v in losses.items()}
+    norm = clip_gradients(run.objective.parameters(), config.optim.clip)
+    values = dict(zip(sums, (total(torch.stack(list(sums.values()))) / ranks()).tolist(), strict=True))
+    if not math.isfinite(values["total"]) or not math.isfinite(norm):
+        raise ModelError(
+            run.out,
+            f"the loss is not a number at step {step}",
+            "Lower optim.learning_rate and optim.matrix_learning_rate and start again in a new folder",
+        )
+    for optimizer in run.optimizers:
+        optimizer.step()
+    run.objective.after_step(moment)
+    if run.average:
+        run.average.update(run.model, step)
+    rounded = {k: round(values[k], 5) for k in run.objective.reported}
+    return rounded, {"lr": round(share * config.optim.learning_rate, 8), "gradient_norm": round(norm, 5)}
+
+
+def _backward(loss: torch.Tensor) -> None:
+    # gradients are taken in the precision that the forward pass chose for each operation
+    with torch.autocast(loss.device.type, enabled=False):
+        loss.backward()  # type: ignore[no-untyped-call]
+
+
+def _bank(objective: Objective, parts: list[Batch]) -> Bank | None:
+    """Embeddings of all parts without gradient, where an objective contrasts a step of several."""
+    if len(parts) == 1 or not objective.contrasts:
+        return None
+    # what chance drops from an image must be the same in both passes
+    device = parts[0].pixels.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        image, text, ids = (torch.cat(made) for made in zip(*(objective.embed(part) for part in parts), strict=True))
+    return Bank(image, text, ids, 0, len(parts))
+
+
+def _is_bfloat16(config: PretrainConfig, device: torch.device) -> bool:
+    if config.precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return config.precision == "bfloat16"
+
+
+def _save(run: Run) -> None:
+    average = run.average.weights if run.average else None
+    save_checkpoint(run.out / "checkpoint", run.objective, run.optimizers, run.step, average)
+
+
+@contextmanager
+def _told_to_end() -> Generator[threading.Event]:
+    """A flag that SIGTERM and SIGINT raise the first time; handlers as they were afterwards."""
+    told = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield told
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def tell(number: int, frame: Any) -> None:
+        if told.is_set():
+            raise KeyboardInterrupt
+        told.set()
+
+    for number in before:
+        signal.signal(number, tell)
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _explained(run: Run) -> Generator[None]:
+    """What torch says of short memory and lost ranks, in words that help."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        words = str(error).lower()
+        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in words:
+            raise ModelError(
+                run.out,
+                f"step {run.step} does not fit into memory",
+                "Raise optim.accumulate, set activation_checkpointing=true or lower data.batch_size, in a new --out",
+            ) from error
+        if ranks() > 1 and any(sign in words for sign in ("gloo", "nccl", "connection", "timed out", "timeout")):
+            raise ModelError(
+                run.out,
+                f"another rank was lost in step {run.step}",
+                "Start the same command again, with any number of ranks; it goes on from the last checkpoint",
+            ) from error
+        raise
+
+
+def trained_model(run: Run) -> KnowLIP:
+    """The model as it is now, averaged where an average is kept, on the processor; all ranks call it together."""
+    return whole_model(run.model, run.average.weights if run.average else None)
 
 
 def finish(run: Run) -> None:
     """Write the trained model with its card; the checkpoint is no longer needed."""
-    run.model.eval()
-    run.model.config = replace(run.model.config, training=_record(run))
-    run.model.save_pretrained(run.out)
+    model = trained_model(run).eval()
+    model.config = replace(model.config, training=_record(run))
+    once(lambda: model.save_pretrained(run.out))
 
 
 def _record(run: Run) -> dict[str, Any]:
