@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,12 +79,16 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        return Batch(*(None if t is None else t.to(device, non_blocking=True) for t in vars(self).values()))
+        return replace(self, **{k: t.to(device, non_blocking=True) for k, t in self._tensors.items()})
 
     def parts(self, count: int) -> list[Batch]:
         """The batch cut into `count` batches of as many tiles."""
-        cuts = ([None] * count if t is None else t.chunk(count) for t in vars(self).values())
-        return [Batch(*cut) for cut in zip(*cuts, strict=True)]
+        cuts = {k: t.chunk(count) for k, t in self._tensors.items()}
+        return [replace(self, **{k: cut[i] for k, cut in cuts.items()}) for i in range(count)]
+
+    @property
+    def _tensors(self) -> dict[str, Tensor]:
+        return {k: t for k, t in vars(self).items() if t is not None}
 
 
 class TileSource:
@@ -160,7 +164,9 @@ class PretrainData:
         return Batch(
             torch.from_numpy(self._seen_again(pixels, rng)),
             torch.from_numpy(channels),
-            *(torch.from_numpy(x[self.rows]) for x in (ids, mask, slots)),
+            torch.from_numpy(ids[self.rows]),
+            torch.from_numpy(mask[self.rows]),
+            torch.from_numpy(slots[self.rows]),
             self.source.geo([chosen[i] for i in self.rows]),
         )
 

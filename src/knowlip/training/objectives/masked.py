@@ -34,12 +34,12 @@ class Decoder(nn.Module):
     def __init__(self, config: ViTConfig, values: int) -> None:
         super().__init__()
         width = min(DECODER_WIDTH, config.width)
-        shape = ViTConfig(width=width, heads=width // 32, mlp_ratio=config.mlp_ratio)
+        eps, activation = config.layer_norm_eps, config.activation
         self.embed = nn.Linear(config.width, width)
         self.mask_token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         depth = min(DECODER_DEPTH, max(1, config.depth * 2 // 3))
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(depth))
-        self.norm = nn.LayerNorm(width, config.layer_norm_eps)
+        self.blocks = nn.ModuleList(Block(width, width // 32, config.mlp_ratio, eps, activation) for _ in range(depth))
+        self.norm = nn.LayerNorm(width, eps)
         self.out = nn.Linear(width, values)
         for module in self.modules():
             if isinstance(module, nn.Linear):
