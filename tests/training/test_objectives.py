@@ -9,6 +9,7 @@ from knowlip.model.knowlip import KnowLIP, KnowLIPConfig
 from knowlip.model.vit import ViTConfig
 from knowlip.training.config import load_config
 from knowlip.training.data import Batch
+from knowlip.training.loop import _bank
 from knowlip.training.objectives import OBJECTIVES, Bank, Moment
 from knowlip.training.objectives.contrast import contrastive_loss, sigmoid_loss
 from knowlip.training.objectives.gradients import ratio_gradient
@@ -107,6 +108,16 @@ def test_hard_negatives_are_other_texts_and_rather_similar_ones():
     assert not (drawn[:, 1] == 3).any()
     # 0.5 from likeness, nearly all on column 2, and a third of the other half
     assert (drawn[:, 0] == 2).float().mean() == pytest.approx(0.66, abs=0.1)
+
+
+def test_parts_drop_the_same_patches_in_both_passes():
+    objective, batch = objective_of("clip", "loss.keep_patches=0.5"), batch_of(8)
+    torch.manual_seed(1)
+    bank = _bank(objective, batch.parts(2))
+    # the live pass of each part, as a step makes it
+    for number, part in enumerate(batch.parts(2)):
+        image, _, _ = objective.embed(part)
+        assert torch.allclose(image, bank.image[4 * number :][:4], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["knowlip", "clip", "siglip", "blip"])

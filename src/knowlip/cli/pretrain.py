@@ -52,10 +52,11 @@ def pretrain(
         if done.scio
         else ""
     )
+    reads_text = settings.objective not in ("mae", "mocov3", "sarjepa")
+    search = f'\n      knowlip search {corpus} --model {out} "a harbour with ships"' if reads_text else ""
     show(
         asdict(done),
         as_json,
         f"{done.parameters / 1e6:.1f} M parameters, {done.steps} steps in {done.train_seconds:.0f} s{scio}\n"
-        f"next: knowlip bench run {corpus} --models {out} --out RESULTS\n"
-        f'      knowlip search {corpus} --model {out} "a harbour with ships"',
+        f"next: knowlip bench run {corpus} --models {out} --out RESULTS{search}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from importlib import import_module
 from pathlib import Path
@@ -78,5 +79,7 @@ def _service(config: PretrainConfig, out: Path) -> Any:
         service = import_module(config.tracker)
     except ImportError as error:
         raise ConfigError(f"tracker '{config.tracker}'", "is not installed", f"pip install {config.tracker}") from error
-    service.init(project="knowlip", name=out.name, config=config.model_dump())
+    # wandb knows a run that goes on by its id, trackio by its name
+    known = {"id": hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16]} if config.tracker == "wandb" else {}
+    service.init(project="knowlip", name=out.name, resume="allow", config=config.model_dump(), **known)
     return service
