@@ -1,4 +1,4 @@
-"""How well ships are found: counts, places and sizes in simulated scenes of unseen cities.
+"""How well ships and parked aircraft are found: counts, places and sizes in simulated scenes of unseen cities.
 
     python benchmarks/detection.py [--quick] [--seed 7] [--platforms NAME,…] [--figure FILE]
     python benchmarks/detection.py --real [--data FOLDER] [--figure FILE]
@@ -8,7 +8,8 @@ are judged apart in tiles whose 1 to 20 targets lie whole in the frame and all i
 targets lie whole in the frame but at a berth, on an apron or, under way, imaged beside their river (`at land`), in
 tiles in which the frame cuts a target (`cut`: a target is theirs if its centre is), and in tiles without any. A tile
 either states a number, or says that it is in doubt, or finds nothing; `stated` has the first as its base, `all` every
-tile. Aircraft, which the finest platforms show, are targets too, and are not looked for.
+tile. Aircraft, which platforms of up to 3 m show, are targets too, and are judged apart once more: those found and
+missed, numbers stated in tiles with 1 to 20 whole in the frame, and tiles without any in which some are found.
 
 Positions and lengths are right within two resolution cells or a tenth of the true length, whichever is more; targets
 match where centres are nearer than half the length or two resolution cells. They are judged on all targets whole in
@@ -53,7 +54,7 @@ from knowlip.simulation.sensors import find_sensor
 from knowlip.simulation.simulate import simulate
 
 TILE_PX = 256
-PLATFORMS = {"sentinel1-iw": 1024, "gaofen3-fsii": 1024, "terrasarx-sm": 2048, "gaofen3-ufs": 2048}
+PLATFORMS = {"sentinel1-iw": 1024, "gaofen3-fsii": 1024, "terrasarx-sm": 2048, "gaofen3-ufs": 2048, "gaofen3-sl": 3072}
 """Side of a platform's scenes, pixels."""
 MOST = 20
 OPEN_M = 60.0
@@ -174,6 +175,7 @@ def judged(corpus: Corpus, sensor: str, sheet: list[Image.Image]) -> dict[str, A
     cell_m = max(spec.range_resolution_m, spec.azimuth_resolution_m)
     tally: dict[str, Counter[str]] = {k: Counter() for k in KINDS}
     boxes: Counter[str] = Counter()
+    air: Counter[str] = Counter()
     why: Counter[str] = Counter()
     took: dict[bool, list[float]] = {True: [], False: []}
     for view, true in seen(corpus):
@@ -207,6 +209,7 @@ def judged(corpus: Corpus, sensor: str, sheet: list[Image.Image]) -> dict[str, A
             boxes["cells_right"] += len(said & there)
             boxes["cells"] += len(said | there)
         measure(boxes, "", list(view.detections.objects), true, view.gsd_m or 1.0, cell_m)
+        judge_aircraft(air, view, true, stated, cell_m)
         measure(boxes, "plain_", plain, true, view.gsd_m or 1.0, cell_m)
         if kind in ("open", "at land") and len(sheet) < 200:
             sheet.append(pictured(view, true))
@@ -234,10 +237,40 @@ def judged(corpus: Corpus, sensor: str, sheet: list[Image.Image]) -> dict[str, A
         "plain_precision": share(boxes["plain_hit"], boxes["plain_found"]),
         "plain_positions": share(boxes["plain_placed"], boxes["plain_hit"]),
         "plain_lengths": share(boxes["plain_sized"], boxes["plain_hit"]),
+        "aircraft": {
+            "targets": air["true"],
+            "recall": share(air["hit"], air["true"]),
+            "precision": share(air["hit"], air["found"]),
+            "positions": share(air["placed"], air["hit"]),
+            "lengths": share(air["sized"], air["hit"]),
+            "tiles": air["tiles"],
+            "called_ships": share(air["called_ships"], air["tiles"]),
+            "stated": air["stated"],
+            "exact_of_stated": share(air["exact"], air["stated"]),
+            "exact_of_all": share(air["exact"], air["tiles"]),
+            "tiles_without": air["without"],
+            "found_in_tiles_without": share(air["false_tiles"], air["without"]),
+        },
         "doubts": dict(why.most_common(6)),
         "ms_with_targets": round(1e3 * float(np.mean(took[True])), 2) if took[True] else None,
         "ms_without": round(1e3 * float(np.mean(took[False])), 2) if took[False] else None,
     }
+
+
+def judge_aircraft(air: Counter[str], view: TileView, true: list[Truth], stated: int | None, cell_m: float) -> None:
+    """Count aircraft found and missed, and what is said of the tile's number of them."""
+    parked, found = [t for t in true if t.cls == "aircraft"], list(view.detections.objects)
+    called = found[0].cls if found else ""
+    measure(air, "", found if called == "aircraft" else [], parked, view.gsd_m or 1.0, cell_m)
+    if not parked:
+        air["without"] += 1
+        air["false_tiles"] += called == "aircraft"
+    elif len(parked) <= MOST and all(t.whole for t in parked):
+        air["tiles"] += 1
+        air["called_ships"] += called == "ship"
+        if stated is not None and called == "aircraft":
+            air["stated"] += 1
+            air["exact"] += stated == len(parked)
 
 
 def measure(
@@ -304,6 +337,7 @@ def show(sensor: str, figures: dict[str, Any]) -> None:
         print(f"  counts, {kind:8} " + "  ".join(f"{k} {v}" for k, v in c.items()))
     for name, goal in (("recall", ""), ("precision", ""), ("positions", "goal .97"), ("lengths", "goal .95")):
         print(f"  {name:12} {figures[name]}   plain {figures[f'plain_{name}']}   {goal}")
+    print("  aircraft     " + "  ".join(f"{k} {v}" for k, v in figures["aircraft"].items()))
     print(f"  nine-grid cells {figures['cells']}; doubts {figures['doubts']}")
     print(f"  ms of one core a tile: {figures['ms_with_targets']} with targets, {figures['ms_without']} without")
 

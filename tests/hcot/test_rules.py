@@ -13,8 +13,7 @@ from knowlip.hcot.rules.expressions import FUNCTIONS, parse, parse_text, reads
 from knowlip.hcot.rules.rule import read_rules, rule_base
 from knowlip.hcot.rules.settle import DISPUTED, SETTLED, RuleBase, examine, settle
 from knowlip.hcot.steps.calibration import as_ground, calibrate
-from knowlip.hcot.steps.society import AIRPORT_REACH_KM
-from knowlip.hcot.view import Facts
+from knowlip.hcot.view import AIRPORT_REACH_KM, Facts
 
 RULES = {r.text.name: r for r in rule_base().rules}
 

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from knowlip.core.geoproperties import GeoProperties
 from knowlip.core.statements import Fact
 from knowlip.corpus.store import TilePixels
-from knowlip.hcot import berths, cover, targets
+from knowlip.hcot import aircraft, berths, cover, targets
 
 Value = TypeVar("Value")
 _MAPPED = 0.9
 """Share of a tile that maps know, from which on what they call water is all the water there is."""
 _NORTH_UP = ("EPSG:326", "EPSG:327", "EPSG:4326")
+AIRPORT_REACH_KM = 2.5
+"""A runway's half length and a little: nearer than this to the reference point, a tile may show the airport itself."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,16 @@ class Surroundings:
     @property
     def people_per_km2(self) -> float | None:
         """Population of the named places around, by area; None when it is not known."""
-        found = next((f.value for f in self.facts if f.name == "place.people_per_km2"), None)
+        return self._number("place.people_per_km2")
+
+    @property
+    def airport(self) -> bool:
+        """Whether a map has airport ground in the tile, or a table has an airport within its reach."""
+        mapped, away_km = self._number("map.landuse.airport.share"), self._number("airport.km")
+        return bool(mapped) or (away_km is not None and away_km <= AIRPORT_REACH_KM)
+
+    def _number(self, name: str) -> float | None:
+        found = next((f.value for f in self.facts if f.name == name), None)
         return float(found) if isinstance(found, int | float) else None
 
     @property
@@ -134,14 +145,17 @@ class TileView:
 
     @cached_property
     def detections(self) -> targets.Targets:
-        """Ships, and what makes their number doubtful; none on a chip, whose pixels have no size."""
+        """Targets of the class that most are of, and what makes their number doubtful; none on a chip without scale."""
         if self.gsd_m is None:
             return targets.Targets()
         # the ln of gamma clutter has a variance near 1 / looks
         looks = float(np.exp(-self.scene.speckle_texture))
         if (water := self._mapped_water) is not None:
             return berths.ships_on_mapped_water(self.pixels, water, looks, self.gsd_m)
-        return targets.find_targets(self.pixels, self.cover, looks, self.gsd_m, self.look_from_up_deg)
+        ships = targets.find_targets(self.pixels, self.cover, looks, self.gsd_m, self.look_from_up_deg)
+        parked = aircraft.find_aircraft(self.pixels, self.cover, looks, self.gsd_m, self.surroundings.airport)
+        # an apron looks much like water, so that compact ships there may be aircraft, and are not both
+        return parked if len(parked.objects) >= max(1, len(ships.objects)) else ships
 
     @property
     def _mapped_water(self) -> NDArray[np.bool_] | None:

@@ -17,20 +17,30 @@ _SHIP_SIZES = (
 )
 """Lower ends of overall length in metres; IMO size classes grouped to what length alone can tell."""
 
+_AIRCRAFT_SIZES = (
+    (50, "wide-body airliner"),
+    (27, "narrow-body or regional airliner"),
+    (0, "business jet, fighter or other small aircraft"),
+)
+"""Lower ends of length over all in metres: wide bodies begin with the A310 (47 m) and the 767-200 (49 m), the longest
+usual narrow-body is the 757-300 (54 m), regional jets begin near 27 m (makers' airport planning documents)."""
+_SIZES = {"ship": _SHIP_SIZES, "aircraft": _AIRCRAFT_SIZES}
+_GROUND = {"ship": "bright targets on water", "aircraft": "groups of bright points on an apron"}
+
 
 _IN_DOUBT = 0.5
 """Share of the confidence in single targets that is left where their number is in doubt."""
 
 
 def run(view: TileView, facts: Facts) -> list[Fact]:
-    """Where ships lie, what they measure and may be; their number, or why it is in doubt."""
+    """Where targets lie, what they measure and may be; their number, or why it is in doubt."""
     found, gsd_m = view.detections, view.gsd_m
     doubt = [Fact("target.doubt", found.doubt, 4, "cfar", 0.9)] if found.doubt else []
     if not found.objects or gsd_m is None:
         return doubt
     targets = found.objects
     sure = float(np.mean([t.confidence for t in targets])) * (_IN_DOUBT if doubt else 1)
-    count = [Fact("target.count", len(targets), 4, "cfar", sure, None, "bright targets on water")]
+    count = [Fact("target.count", len(targets), 4, "cfar", sure, None, _GROUND[targets[0].cls])]
     told = _one_by_one(targets, view.properties.shape, sure)
     return [*(doubt or count), *told, *_together(targets, gsd_m, sure)]
 
@@ -38,7 +48,7 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
 def _one_by_one(targets: Sequence[TargetObject], shape: tuple[int, int], sure: float) -> list[Fact]:
     """Where each target's centre lies, and its type where it is known."""
     percent = [round(100 * at / size, 1) for t in targets for at, size in zip(t.centre, shape[::-1], strict=True)]
-    types = [t.subtype or _by_length(t.length_m) for t in targets]
+    types = [t.subtype or _by_length(t.cls, t.length_m) for t in targets]
     where = "x, y, x, y, …: centres from the upper left corner"
     cells = sorted({NINE_GRID[cell_of(t, shape)] for t in targets}, key=NINE_GRID.index)
     return [
@@ -51,14 +61,20 @@ def _one_by_one(targets: Sequence[TargetObject], shape: tuple[int, int], sure: f
 
 def _together(targets: Sequence[TargetObject], gsd_m: float, sure: float) -> list[Fact]:
     """Sizes, category and arrangement of all of them."""
-    longest_m = max(t.length_m for t in targets)
-    within = f"median; ± {2 * gsd_m:.0f} m by the resolution"
+    cls, longest_m = targets[0].cls, max(t.length_m for t in targets)
+    parked = cls == "aircraft"
+    within = "of what returns, scaled" if parked else f"± {2 * gsd_m:.0f} m by the resolution"
+    length = float(np.median([t.length_m for t in targets]))
     found = [
-        _metres("target.length_m", float(np.median([t.length_m for t in targets])), sure, within),
-        _metres("target.width_m", float(np.median([t.width_m for t in targets])), sure, within),
+        _metres("target.length_m", length, sure, f"median; {within}"),
         _metres("target.longest_m", longest_m, sure),
-        Fact("target.category", _by_length(longest_m), 4, "length", min(sure, 0.6), None, f"of {longest_m:.0f} m"),
+        Fact("target.category", _by_length(cls, longest_m), 4, "length", min(sure, 0.6), None, f"of {longest_m:.0f} m"),
     ]
+    if parked:
+        found.append(Fact("target.region", "apron", 4, "cover", sure, None, "dark smooth ground all around"))
+    else:
+        width = float(np.median([t.width_m for t in targets]))
+        found.insert(1, _metres("target.width_m", width, sure, f"median; {within}"))
     if len(targets) > 1:
         found.append(Fact("target.arrangement", arrangement(targets), 4, "positions", min(sure, 0.6)))
     return found
@@ -68,8 +84,8 @@ def _metres(name: str, value: float, sure: float, why: str = "") -> Fact:
     return Fact(name, round(value, 1), 4, "oriented box", min(sure, 0.8), "m", why)
 
 
-def _by_length(length_m: float) -> str:
-    return next(word for least, word in _SHIP_SIZES if length_m >= least)
+def _by_length(cls: str, length_m: float) -> str:
+    return next(word for least, word in _SIZES[cls] if length_m >= least)
 
 
 def cell_of(target: TargetObject, shape: tuple[int, int]) -> int:

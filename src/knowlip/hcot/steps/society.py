@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from knowlip.core.statements import Fact
-from knowlip.hcot.view import Facts, TileView
+from knowlip.hcot.view import AIRPORT_REACH_KM, Facts, TileView
 
 USED_SHARE = 0.1
 """A mapped land use says what a tile is for from this share on: about one cell of the nine-grid."""
@@ -13,9 +13,6 @@ PORT_SHARE = 0.05
 
 PORT_REACH_KM = 2.0
 """Nearer than this to a port's reference point, a tile may show its basins."""
-
-AIRPORT_REACH_KM = 2.5
-"""A runway's half length and a little: nearer than this to the reference point, a tile may show the airport itself."""
 
 _SIZES = ((1_000_000, "metropolis"), (200_000, "city"), (20_000, "town"), (0, "village"))
 
