@@ -40,7 +40,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hcot_optical import BARE, BUILT, VEGETATION, WATER, dominant, is_development, optical_classes
-from hcot_slots import JUDGES, Truth, judged, truths
+from hcot_slots import JUDGES, judged
+from hcot_truth import Truth, truths
 from knowlip.cli.annotate import own_files
 from knowlip.core.statements import LANDCOVER
 from knowlip.corpus.build import BuildConfig, build_corpus

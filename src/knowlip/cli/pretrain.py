@@ -52,8 +52,7 @@ def pretrain(
         if done.scio
         else ""
     )
-    reads_text = settings.objective not in ("mae", "mocov3", "sarjepa")
-    search = f'\n      knowlip search {corpus} --model {out} "a harbour with ships"' if reads_text else ""
+    search = f'\n      knowlip search {corpus} --model {out} "a harbour with ships"' if settings.reads_text else ""
     show(
         asdict(done),
         as_json,

@@ -17,6 +17,11 @@ FLOOR_DB = -50.0
 """Power at or below zero (after thermal-noise subtraction) is put at this level, below any spaceborne noise."""
 
 
+def power_of_db(db: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Linear power of decibels, float32 of the same shape: an exponential is five times cheaper than a power of ten."""
+    return np.exp(db * np.float32(math.log(10) / 10))
+
+
 class Radiometry(BaseModel):
     """How stored pixel values turn into backscatter in decibel.
 
@@ -79,7 +84,7 @@ class Radiometry(BaseModel):
         x = values.astype(np.float32, copy=False)
         if self.quantity == "db":
             floored = np.maximum(x + np.float32(self.calibration_db), np.float32(FLOOR_DB))
-            return np.exp(floored * np.float32(math.log(10) / 10))
+            return power_of_db(floored)
         x = np.maximum(x, np.float32(self._smallest(values.dtype)))
         if self.quantity == "amplitude":
             x *= x

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from knowlip.core.radiometry import Radiometry
 
+SIMULATED_GROUND = "simulated-ground.txt"
+"""A file of this name says that all maps in its folder are of simulated ground, and not of the place they lie at."""
+
 POLARISATIONS = ("HH", "HV", "VH", "VV")
 
 BAND_RANGES_GHZ = {

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from knowlip.core.radiometry import power_of_db
 from knowlip.core.statements import TargetObject
 from knowlip.corpus.store import TilePixels
 from knowlip.hcot import clutter
 from knowlip.hcot.boxes import Box, oriented_box
 from knowlip.hcot.cover import CELL_PX
 from knowlip.hcot.detection import FALSE_ALARM_RATE, GROWN_RATE, SIDE_LOBE, fit_clutter
-from knowlip.hcot.targets import Targets
+from knowlip.hcot.targets import SPREAD_PX, Targets
 
 LEAST_WATER = 0.01
 """Share of a tile that mapped water has to have to be looked at."""
@@ -32,7 +33,6 @@ _SHORE_M = 10.0
 _GAP_M, _LOBE_REACH_PX, _EDGE_REACH_PX = 12.0, 31, 11
 _EDGE = 0.04
 """A target ends where its returns fall to this share of the brightest within reach, and side lobes reach so far."""
-_SPREAD_PX = 2.0
 _AWAY, _AT_SHORE = 0.97, 0.35
 """Share of a target's pixels off the shore: of one in open water, and the least of one at a berth."""
 _CONTRAST_AWAY, _CONTRAST_AT_SHORE = 5.0, 10.0
@@ -62,7 +62,7 @@ def ships_on_mapped_water(pixels: TilePixels, water: NDArray[np.bool_], looks: f
     valid = np.isfinite(pixels.db).all(axis=0)
     water = water & valid
     away = ndimage.binary_erosion(water, _EIGHT, iterations=max(1, round(_SHORE_M / gsd_m)), border_value=1)
-    power = np.where(water, np.exp(pixels.db * np.float32(np.log(10) / 10)), np.float32(0))
+    power = np.where(water, power_of_db(pixels.db), np.float32(0))
     # the mean of a cell around every pixel; its middle lies half a pixel up and left
     power = ndimage.uniform_filter(power, (0, CELL_PX, CELL_PX), mode="nearest")
     fitted = fit_clutter(power, away, looks, CELL_PX)
@@ -123,7 +123,7 @@ def _ships(window: Window, own: NDArray[np.bool_], scene: _Water, limit: float) 
     peak = float(scene.level[window][own].max())
     if off_shore < _AT_SHORE or peak < least:
         return []
-    box = oriented_box(own, _SPREAD_PX).scaled(1.0, window[1].start - 0.5, window[0].start - 0.5)
+    box = oriented_box(own, SPREAD_PX).scaled(1.0, window[1].start - 0.5, window[0].start - 0.5)
     if _has_ships_shape(box, scene.gsd_m):
         if box.length_px * scene.gsd_m > _NO_BRIDGE_M and _lands_beyond(box, scene) == 2:
             return []

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from knowlip.core.radiometry import power_of_db
 from knowlip.corpus.store import TilePixels
 from knowlip.hcot import clutter
 from knowlip.hcot.cover import CELL_PX
@@ -86,7 +87,7 @@ def cell_power(pixels: TilePixels) -> NDArray[np.float32]:
     """`(C, h, w)` mean power of each cell, NaN where a pixel is missing."""
     _, h, w = pixels.db.shape
     h, w = h // CELL_PX * CELL_PX, w // CELL_PX * CELL_PX
-    fine = np.exp(pixels.db[:, :h, :w] * np.float32(np.log(10) / 10))
+    fine = power_of_db(pixels.db[:, :h, :w])
     parts = [fine[:, i::CELL_PX, j::CELL_PX] for i in range(CELL_PX) for j in range(CELL_PX)]
     cells: NDArray[np.float32] = sum(parts[1:], parts[0]) / np.float32(len(parts))
     return cells

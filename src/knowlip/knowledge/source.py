@@ -15,13 +15,11 @@ from typing import Any, Literal, Protocol
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from knowlip.core.scene import SIMULATED_GROUND
 from knowlip.core.statements import Fact, FactValue
 
 Ground = Literal["real", "simulated", "any"]
 """Which ground a source tells about: the Earth's, that of simulated scenes, or names of places, which both have."""
-
-SIMULATED_MARK = "simulated-ground.txt"
-"""A file of this name says that all maps in its folder are of simulated ground."""
 
 MISSING = "knowledge.missing"
 """The fact that lists which sources did not know something about a tile, and why."""
@@ -95,24 +93,31 @@ class Source(Protocol):
         ...
 
 
-_MADE_UP = "the scene is simulated, so its ground is not that of the place"
+_ELSEWHERE: dict[Ground, str] = {
+    "real": "the scene is simulated, so its ground is not that of the place",
+    "simulated": "the map is of simulated ground, and the scene is not simulated",
+    "any": "not asked",
+}
+"""Why a source of each ground is not asked about a tile of the other."""
+
+
+def _ground_under(footprint: Footprint) -> Ground:
+    return "simulated" if footprint.made_up else "real"
 
 
 def ground_of(path: Path) -> Ground:
     """Which ground the maps of a path tell about, by the mark of simulated ones."""
     folder = path if path.is_dir() else path.parent
-    return "simulated" if (folder / SIMULATED_MARK).is_file() else "real"
+    return "simulated" if (folder / SIMULATED_GROUND).is_file() else "real"
 
 
 def ask_all(sources: Iterable[Source], footprints: Sequence[Footprint]) -> list[Answer]:
     """What all sources together know, one answer a tile; of two facts of one name, that of the earlier source stays."""
     known = [Answer() for _ in footprints]
     for source in sources:
-        others = {"real": True, "simulated": False}.get(source.ground)
-        asked = [i for i, f in enumerate(footprints) if f.made_up != others]
+        asked = [i for i, f in enumerate(footprints) if source.ground in ("any", _ground_under(f))]
         answers = dict(zip(asked, source.ask([footprints[i] for i in asked]), strict=True)) if asked else {}
-        reason = _MADE_UP if others else "the map is of simulated ground, and the scene is not simulated"
-        elsewhere = Answer(missing=(reason,))
+        elsewhere = Answer(missing=(_ELSEWHERE[source.ground],))
         known = [joined(k, answers.get(i, elsewhere), source.name) for i, k in enumerate(known)]
     return known
 

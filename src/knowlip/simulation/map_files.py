@@ -22,11 +22,9 @@ from pyproj import Transformer
 from rasterio.features import shapes
 from scipy import ndimage
 
+from knowlip.core.scene import SIMULATED_GROUND
 from knowlip.simulation.ground import LandCover, World, Zone
 from knowlip.simulation.truth_files import replacing, write_raster
-
-MARK = "simulated-ground.txt"
-"""A file that says that a folder's maps are of made-up ground, so that they are not asked about the real one."""
 
 _TREES, _GRASS, _CROPS, _BUILT, _BARE, _WATER = 10, 30, 40, 50, 60, 80
 _PRODUCT = np.array([0, _WATER, _TREES, _CROPS, _BUILT, _BUILT, _BARE], np.uint8)
@@ -102,7 +100,7 @@ def write_maps(folder: Path, scene: str, world: World, epsg: int, transform: ras
     for path in names.values():
         path.parent.mkdir(parents=True, exist_ok=True)
     for sort in ("landcover", "dem", "features"):
-        (folder / sort / MARK).write_text("These maps are of simulated ground.\n", encoding="utf-8")
+        (folder / sort / SIMULATED_GROUND).write_text("These maps are of simulated ground.\n", encoding="utf-8")
     rng = np.random.default_rng([seed, 2])
     codes, grid = land_cover_product(world, transform, rng)
     write_raster(names["landcover"], codes[None], ("Map",), epsg, grid, ZLEVEL=6)

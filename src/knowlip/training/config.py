@@ -163,6 +163,11 @@ class PretrainConfig(_Part):
     scio: ScioConfig = Field(default_factory=ScioConfig)
 
     @property
+    def reads_text(self) -> bool:
+        """Whether the objective learns from text, so that the model can be searched with."""
+        return self.objective not in ("mae", "mocov3", "sarjepa")
+
+    @property
     def rounds(self) -> int:
         """Rounds of screening and rebuilding: only the system's own objective can fill slots."""
         return self.scio.rounds if self.objective == "knowlip" else 0

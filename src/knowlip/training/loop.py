@@ -99,7 +99,7 @@ def begin(corpus: Corpus, config: PretrainConfig, out: Path) -> Run:
     processor, start = processor_of(corpus), read_start(config.init)
     identity = {"config": config.model_dump(), "corpus": corpus.info["fingerprint"], "weights": dict(start.digests)}
     torch.manual_seed(config.seed)
-    tokenizer = start.tokenizer or _vocabulary(corpus, config)
+    tokenizer = start.tokenizer or _vocabulary(corpus, config, out)
     # before anything is written: weights may not fit
     shape = model_config(config.preset, tokenizer.vocab_size, processor, config.data.geo_tokens)
     model = started(shape, start)
@@ -145,7 +145,10 @@ def model_config(name: str, vocab_size: int, processor: Processor, geo_tokens: t
     return replace(config, vit=vit, processor=processor.to_dict())
 
 
-def _vocabulary(corpus: Corpus, config: PretrainConfig) -> Tokenizer:
+def _vocabulary(corpus: Corpus, config: PretrainConfig, out: Path) -> Tokenizer:
+    """The vocabulary of the run that is taken up, or of the corpus's training texts."""
+    if (out / "run.json").is_file():
+        return Tokenizer.load(out)
     words = [r["text"] for r in corpus.statements(0, corpus.tile_ids("train")).select(["text"]).to_pylist()]
     return Tokenizer.train(words, config.data.vocab_size)
 

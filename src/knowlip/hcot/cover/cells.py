@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from knowlip.core.radiometry import power_of_db
 from knowlip.corpus.store import TilePixels
 
 CELL_PX = 2
@@ -42,7 +43,7 @@ def measure(pixels: TilePixels) -> Cells:
     """Levels and texture of every cell; windows that reach over no-data use what there is."""
     _, h, w = pixels.db.shape
     h, w = h // CELL_PX, w // CELL_PX
-    fine = np.exp(pixels.db[:, : h * CELL_PX, : w * CELL_PX] * np.float32(np.log(10) / 10))
+    fine = power_of_db(pixels.db[:, : h * CELL_PX, : w * CELL_PX])
     power = (fine[:, ::2, ::2] + fine[:, 1::2, ::2] + fine[:, ::2, 1::2] + fine[:, 1::2, 1::2]) / np.float32(4)
     valid: NDArray[np.bool_] = ~np.isnan(power).any(axis=0)
     power = np.where(valid, np.maximum(power, np.float32(_LEAST_POWER)), 0)

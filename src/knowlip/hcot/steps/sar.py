@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from knowlip.core.radiometry import power_of_db
 from knowlip.core.statements import LANDCOVER, LANDFORM, NINE_GRID, PRESENT_SHARE, Fact
 from knowlip.hcot.cover import CELL_PX, CLASSES, CODE, CoverMap
 from knowlip.hcot.view import Facts, TileView
@@ -165,7 +166,7 @@ def _pattern(m: CoverMap, shares: dict[str, float]) -> list[Fact]:
 
 def _boundary_step_db(m: CoverMap) -> float | None:
     """Median over borders of the step between the mean levels of the two classes in the tile; None with few borders."""
-    power = np.exp(m.mean_db * np.float32(np.log(10) / 10))
+    power = power_of_db(m.mean_db)
     probability = m.probability.reshape(len(CLASSES), -1)
     mean = probability @ power.ravel() / np.maximum(probability.sum(axis=1), 1e-6)
     level_db = np.full(max(LANDCOVER) + 1, np.nan)
