@@ -21,6 +21,8 @@ from knowlip.core.errors import ConfigError, CorpusError, OutputError
 
 ROW_GROUP = 4096
 """Rows of a table that are written, and can be read, at a time."""
+LONG_ROW_GROUP = 65_536
+"""The same of long tables whose words repeat: each group has a dictionary of its own."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +177,13 @@ class Folder:
         self.write_bytes(name, sink.getvalue().to_pybytes())
 
     @contextmanager
-    def table_writer(self, name: str, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    def table_writer(
+        self, name: str, schema: pa.Schema, row_group: int = ROW_GROUP
+    ) -> Iterator[Callable[[pa.Table], None]]:
         """Write a Parquet file piece by piece, in row groups, so that it need not fit into memory.
+
+        Args:
+            row_group: Rows of each group but the last; so many are in memory.
 
         Yields:
             What takes the next rows. The file appears when the block ends without an error.
@@ -189,16 +196,15 @@ class Folder:
 
             def write(table: pa.Table) -> None:
                 waiting.append(table)
-                if sum(map(len, waiting)) >= ROW_GROUP:
-                    flush()
-
-            def flush() -> None:
-                if waiting:
-                    writer.write_table(pa.concat_tables(waiting), row_group_size=ROW_GROUP)
-                waiting.clear()
+                if sum(map(len, waiting)) >= row_group:
+                    together = pa.concat_tables(waiting)
+                    whole = len(together) // row_group * row_group
+                    writer.write_table(together.slice(0, whole), row_group_size=row_group)
+                    waiting[:] = [together.slice(whole)]
 
             yield write
-            flush()
+            if any(map(len, waiting)):
+                writer.write_table(pa.concat_tables(waiting), row_group_size=row_group)
 
     @contextmanager
     def file_writer(self, name: str) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from platformdirs import user_cache_dir
@@ -20,18 +18,16 @@ from knowlip import __version__
 from knowlip.core.errors import ConfigError, CorpusError
 from knowlip.core.folder import Folder
 from knowlip.core.parallel import map_items
-from knowlip.core.statements import Statement
 from knowlip.corpus.stac import geoproperties
-from knowlip.corpus.store import ORIGINAL, STATEMENT_SCHEMA, Corpus, TilePixels, open_corpus
+from knowlip.corpus.store import Corpus, TilePixels, open_corpus
 from knowlip.hcot import cover
-from knowlip.hcot.answers import QUESTION_SCHEMA
 from knowlip.hcot.engines import evidence, vlm
 from knowlip.hcot.engines.cache import AnswerCache
 from knowlip.hcot.engines.client import ChatClient, Usage
 from knowlip.hcot.engines.config import VlmConfig
-from knowlip.hcot.engines.description import CLAIM_SCHEMA, Description
-from knowlip.hcot.surface import CAPTION_SCHEMA, caption_rows, question_rows
-from knowlip.hcot.view import Facts, Surroundings, TileView
+from knowlip.hcot.engines.description import Description
+from knowlip.hcot.parts import PARTS, is_finished, join_answers, join_parts, part, write_part
+from knowlip.hcot.view import Surroundings, TileView
 from knowlip.knowledge import BUILT_IN
 from knowlip.knowledge.source import Answer, Footprint, Source, ask_all, joined, provenance
 
@@ -41,21 +37,6 @@ _SAMPLE_TILES = 48
 """Tiles whose pixels tell a scene's level; each is read once, and kept until its turn comes."""
 _TILES_AT_ONCE = 64
 """Tiles of a scene whose grids are in memory together."""
-
-_TEXT, _REAL, _WHOLE = pa.string(), pa.float64(), pa.int64()
-FACT_SCHEMA = pa.schema(
-    [
-        ("tile_id", _TEXT),
-        ("name", _TEXT),
-        ("value", _TEXT),
-        ("number", _REAL),
-        ("unit", _TEXT),
-        ("step", _WHOLE),
-        ("source", _TEXT),
-        ("confidence", _REAL),
-        ("why", _TEXT),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -150,7 +131,7 @@ def annotate(
     client = None if model is None else model.client()
     _begin(folder, settings)
     scenes = sorted(corpus.scenes.index)
-    todo = [s for s in scenes if not folder.exists(_part(s, "facts"))]
+    todo = [s for s in scenes if not is_finished(folder, s)]
     known = _known_at_once(corpus, todo, asked)
     later = tuple(s for s in asked if not s.at_once)
     tasks = [SceneTask(folder.root, corpus.info["fingerprint"], s, known[s], later) for s in todo]
@@ -160,18 +141,13 @@ def annotate(
             progress(done, len(scenes), scene_id)
     else:
         _by_model(tasks, client, engine == "hybrid", len(scenes), progress)
-    facts = pa.concat_tables([folder.read_table(_part(s, "facts")) for s in scenes])
-    said = pa.concat_tables([folder.read_table(_part(s, "statements")) for s in scenes])
-    folder.write_table("statements/round=00/statements.parquet", said)
-    for kind in ("captions", "questions"):
-        folder.write_table(f"{kind}.parquet", pa.concat_tables([folder.read_table(_part(s, kind)) for s in scenes]))
-    folder.write_table("facts.parquet", facts)
-    counts = {"tiles": len(corpus.tiles), "facts": facts.num_rows, "statements": said.num_rows}
+    rows = join_parts(folder, scenes)
+    counts: dict[str, Any] = {"tiles": len(corpus.tiles), "facts": rows["facts"], "statements": rows["statements"]}
     made: dict[str, Any] = {"settings": settings, "counts": counts}
     if client is not None:
-        made["answers"] = _answers(folder, scenes)
+        made["answers"] = join_answers(folder, scenes)
     folder.write_json("corpus.json", corpus.info | {"annotation": made})
-    folder.remove(".annotate")
+    folder.remove(PARTS)
     return Annotation(**counts, answers=made.get("answers", {}), spent=_spent(client))
 
 
@@ -195,20 +171,10 @@ def _by_model(
 
     def write(task: SceneTask, tiles: list[tuple[str, Description]]) -> None:
         nonlocal done
-        _write_scene(task, tiles, client.config.model)
+        write_part(Folder(task.root), task.scene_id, tiles, client.config.model)
         progress(done := done + 1, total, task.scene_id)
 
     asyncio.run(vlm.describe_scenes(tasks, _views, write, client, hybrid))
-
-
-def _answers(folder: Folder, scenes: Sequence[str]) -> dict[str, int]:
-    """Write `claims.parquet`, and count what became of the claims and the tokens of all answers used."""
-    claims = pa.concat_tables([folder.read_table(_part(s, "claims")) for s in scenes])
-    folder.write_table("claims.parquet", claims)
-    counted = Counter(claims["outcome"].to_pylist())
-    for scene in scenes:
-        counted.update(folder.read_json(f".annotate/{scene}.tokens.json"))
-    return dict(sorted(counted.items()))
 
 
 def _spent(client: ChatClient | None) -> dict[str, float]:
@@ -233,19 +199,15 @@ def built_in(names: Sequence[str]) -> list[Source]:
 
 def _begin(folder: Folder, settings: dict[str, Any]) -> None:
     """Claim the unfinished parts for these settings, so that a resumed annotation does not mix two."""
-    name = ".annotate/settings.json"
+    name = f"{PARTS}/settings.json"
     begun = folder.exists(name) and folder.read_json(name) != settings
     # settings with which nothing was finished, such as a model's misspelt name, claim nothing
-    if begun and folder.names(_part("*", "facts")):
+    if begun and folder.names(part("*", "facts")):
         raise CorpusError(
-            folder.path(), "holds an unfinished annotation with other settings", "Finish that one, or remove .annotate"
+            folder.path(), "holds an unfinished annotation with other settings", f"Finish that one, or remove {PARTS}"
         )
     folder.sweep()
     folder.write_json(name, settings)
-
-
-def _part(scene_id: str, kind: str) -> str:
-    return f".annotate/{scene_id}.{kind}.parquet"
 
 
 def _known_at_once(corpus: Corpus, scenes: Sequence[str], sources: Sequence[Source]) -> dict[str, dict[str, Answer]]:
@@ -291,7 +253,7 @@ def _opened(root: str, fingerprint: str) -> Corpus:
 
 def annotate_scene(task: SceneTask) -> str:
     """Annotate one scene by evidence and write its part; returns the scene's name."""
-    _write_scene(task, [(v.tile_id, evidence.describe(v)) for v in _views(task)], None)
+    write_part(Folder(task.root), task.scene_id, [(v.tile_id, evidence.describe(v)) for v in _views(task)])
     return task.scene_id
 
 
@@ -317,48 +279,6 @@ def _surroundings(task: SceneTask, tile_ids: Sequence[str], placed: Sequence[Foo
     for footprint, more in zip(placed, ask_all(task.maps, placed), strict=True):
         answers[footprint.tile_id] = joined(answers[footprint.tile_id], more)
     return {tile_id: Surroundings(a.facts_with_missing(), a.grids) for tile_id, a in answers.items()}
-
-
-def _write_scene(task: SceneTask, tiles: Sequence[tuple[str, Description]], model: str | None) -> None:
-    """Write a scene's part; its facts come last, and say that the part is whole."""
-    folder = Folder(task.root)
-    said = [
-        statement_row(s, tile_id, 0, ORIGINAL, _engine(s, described))
-        for tile_id, described in tiles
-        for s in described.statements
-    ]
-    if model is not None:
-        claims = [c.row(tile_id, f"vlm:{model}") for tile_id, described in tiles for c in described.claims]
-        folder.write_table(_part(task.scene_id, "claims"), pa.Table.from_pylist(claims, schema=CLAIM_SCHEMA))
-        tokens = {n: sum(getattr(d, n) for _, d in tiles) for n in ("prompt_tokens", "completion_tokens")}
-        folder.write_json(f".annotate/{task.scene_id}.tokens.json", tokens)
-    folder.write_table(_part(task.scene_id, "statements"), pa.Table.from_pylist(said, schema=STATEMENT_SCHEMA))
-    known = [(tile_id, Facts(described.facts)) for tile_id, described in tiles]
-    captions = [row for tile_id, facts in known for row in caption_rows(tile_id, facts)]
-    folder.write_table(_part(task.scene_id, "captions"), pa.Table.from_pylist(captions, schema=CAPTION_SCHEMA))
-    questions = [row for tile_id, facts in known for row in question_rows(tile_id, facts)]
-    folder.write_table(_part(task.scene_id, "questions"), pa.Table.from_pylist(questions, schema=QUESTION_SCHEMA))
-    facts = [f.row(tile_id) for tile_id, described in tiles for f in described.facts]
-    folder.write_table(_part(task.scene_id, "facts"), pa.Table.from_pylist(facts, schema=FACT_SCHEMA))
-
-
-def _engine(statement: Statement, described: Description) -> str:
-    """What a statement rests on: a model's answer, or evidence alone."""
-    sources = {f.source for f in described.facts if f.name in statement.facts}
-    return next((s for s in sorted(sources) if s.startswith("vlm:")), "evidence")
-
-
-def statement_row(statement: Statement, tile_id: str, round_: int, status: str, engine: str) -> dict[str, Any]:
-    """A row of a round's statements."""
-    name = f"{tile_id}/{statement.schema}/{statement.dimension}"
-    return {
-        "statement_id": name,
-        **statement.row(tile_id),
-        "round": round_,
-        "status": status,
-        "engine": engine,
-        "masked_slots": [],
-    }
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
