@@ -9,7 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from platformdirs import user_cache_dir
@@ -34,7 +33,7 @@ from knowlip.knowledge.source import Answer, Footprint, Source, ask_all, joined,
 ENGINES = ("evidence", "vlm", "hybrid")
 SOURCES = tuple(BUILT_IN)
 _SAMPLE_TILES = 48
-"""Tiles whose pixels tell a scene's level; each is read once, and kept until its turn comes."""
+"""Tiles whose pixels tell a scene's level; each is read and measured once, and kept until its turn comes."""
 _TILES_AT_ONCE = 64
 """Tiles of a scene whose grids are in memory together."""
 
@@ -142,7 +141,11 @@ def annotate(
     else:
         _by_model(tasks, client, engine == "hybrid", len(scenes), progress)
     rows = join_parts(folder, scenes)
-    counts: dict[str, Any] = {"tiles": len(corpus.tiles), "facts": rows["facts"], "statements": rows["statements"]}
+    counts: dict[str, Any] = {
+        "tiles": len(corpus.tile_column("id")),
+        "facts": rows["facts"],
+        "statements": rows["statements"],
+    }
     made: dict[str, Any] = {"settings": settings, "counts": counts}
     if client is not None:
         made["answers"] = join_answers(folder, scenes)
@@ -212,35 +215,42 @@ def _begin(folder: Folder, settings: dict[str, Any]) -> None:
 
 def _known_at_once(corpus: Corpus, scenes: Sequence[str], sources: Sequence[Source]) -> dict[str, dict[str, Answer]]:
     """Ask those sources that are asked once for all tiles of the scenes still to do."""
-    frame = corpus.tiles[corpus.tiles["knowlip:scene"].isin(list(scenes))]
-    placed, at_once = footprints(corpus, frame), [s for s in sources if s.at_once]
-    answers = dict(zip((f.tile_id for f in placed), ask_all(at_once, placed) if placed else (), strict=True))
+    known: dict[str, dict[str, Answer]] = {s: {} for s in scenes}
+    placed: list[Footprint] = []
     # a chip lies nowhere, so no source can be asked about it
     nowhere = Answer(missing=("the tile has no place on the Earth",) if sources else ())
-    known: dict[str, dict[str, Answer]] = {s: {} for s in scenes}
-    for tile_id, scene in frame["knowlip:scene"].items():
-        known[scene][str(tile_id)] = answers.get(str(tile_id), nowhere)
-    return known
+    for batch in corpus.tile_batches(["id", "knowlip:scene", *_PLACE]):
+        rows = [row for row in batch.to_pylist() if row["knowlip:scene"] in known]
+        for row in rows:
+            known[row["knowlip:scene"]][row["id"]] = nowhere
+        placed += footprints(corpus, rows)
+    at_once = [s for s in sources if s.at_once]
+    answers = dict(zip((f.tile_id for f in placed), ask_all(at_once, placed) if placed else (), strict=True))
+    return {s: {tile_id: answers.get(tile_id, nothing) for tile_id, nothing in own.items()} for s, own in known.items()}
 
 
-def footprints(corpus: Corpus, frame: Any) -> list[Footprint]:
+_PLACE = ("proj:centroid", "proj:shape", "proj:transform", "proj:wkt2")
+"""Columns of `tiles.parquet` that say where a tile lies."""
+
+
+def footprints(corpus: Corpus, rows: Sequence[Mapping[str, Any]]) -> list[Footprint]:
     """Where those of a corpus's tiles lie that lie somewhere.
 
     Args:
-        frame: Rows of `corpus.tiles`.
+        rows: Of `tiles.parquet`, with the columns `_PLACE`.
     """
     # a simulated scene lies at a real place, but its ground is made up: maps of the real one would mislead
-    made_up = corpus.scenes["simulated"]
-    placed = frame[frame["proj:centroid"].notna()].to_dict("records")
+    made_up = corpus.scenes["simulated"].to_dict()
     return [
         Footprint(
             t["id"], t["proj:centroid"]["lon"], t["proj:centroid"]["lat"], _geobox(t), bool(made_up[t["knowlip:scene"]])
         )
-        for t in placed
+        for t in rows
+        if t["proj:centroid"] is not None
     ]
 
 
-def _geobox(tile: Mapping[Any, Any]) -> GeoBox:
+def _geobox(tile: Mapping[str, Any]) -> GeoBox:
     rows, cols = map(int, tile["proj:shape"])
     return GeoBox((rows, cols), Affine(*tile["proj:transform"][:6]), tile["proj:wkt2"])
 
@@ -260,17 +270,19 @@ def annotate_scene(task: SceneTask) -> str:
 def _views(task: SceneTask) -> Iterator[TileView]:
     """The scene's tiles, read one by one."""
     corpus = _opened(task.root, task.fingerprint)
-    rows = corpus.tiles[corpus.tiles["knowlip:scene"] == task.scene_id].sort_index()
-    spread = rows.index[:: max(1, len(rows) // _SAMPLE_TILES)]
-    sampled = {tile_id: corpus.pixels(tile_id) for tile_id in spread}
+    rows = corpus.scene_tiles(task.scene_id)
+    sampled = {}
+    for row in rows[:: max(1, len(rows) // _SAMPLE_TILES)]:
+        pixels = corpus.pixels(row["id"])
+        sampled[row["id"]] = pixels, cover.measure(pixels)
     level = _level(sampled, task.known)
     for start in range(0, len(rows), _TILES_AT_ONCE):
-        part = rows.iloc[start : start + _TILES_AT_ONCE]
-        surroundings = _surroundings(task, list(part.index), footprints(corpus, part) if task.maps else [])
-        for row in part.to_dict("records"):
+        some = rows[start : start + _TILES_AT_ONCE]
+        surroundings = _surroundings(task, [r["id"] for r in some], footprints(corpus, some) if task.maps else [])
+        for row in some:
             tile_id = row["id"]
-            pixels = sampled.pop(tile_id, None) or corpus.pixels(tile_id)
-            yield TileView(tile_id, geoproperties(_plain(row)), pixels, surroundings[tile_id], level)
+            pixels, cells = sampled.pop(tile_id, None) or (corpus.pixels(tile_id), None)
+            yield TileView(tile_id, geoproperties(row), pixels, surroundings[tile_id], level, cells)
 
 
 def _surroundings(task: SceneTask, tile_ids: Sequence[str], placed: Sequence[Footprint]) -> dict[str, Surroundings]:
@@ -281,25 +293,12 @@ def _surroundings(task: SceneTask, tile_ids: Sequence[str], placed: Sequence[Foo
     return {tile_id: Surroundings(a.facts_with_missing(), a.grids) for tile_id, a in answers.items()}
 
 
-def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A pandas record with pandas' stand-ins for null turned back into None and arrays into lists."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return value.tolist()
-        if value is None or isinstance(value, dict | str | bytes | list | bool):
-            return value
-        return None if value != value else value
-
-    return {k: plain(v) for k, v in row.items()}
-
-
-def _level(sampled: Mapping[str, TilePixels], known: Mapping[str, Answer]) -> cover.SceneLevel:
+def _level(sampled: Mapping[str, tuple[TilePixels, cover.Cells]], known: Mapping[str, Answer]) -> cover.SceneLevel:
     """The scene's common level, from tiles spread over it."""
-    first = next(iter(sampled.values()))
+    first = next(iter(sampled.values()))[0]
     sea = [grid for t in sampled if (grid := known[t].grids.get("sea")) is not None]
     return cover.scene_level(
-        [cover.measure(p) for p in sampled.values()],
+        [cells for _, cells in sampled.values()],
         first.polarisations,
         first.calibrated,
         sea if len(sea) == len(sampled) else None,

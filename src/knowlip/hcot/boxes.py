@@ -69,7 +69,7 @@ def oriented_box(mask: NDArray[np.bool_], spread_px: float) -> Box:
     ahead = np.stack([np.cos(angles), np.sin(angles)])
     right = np.stack([-ahead[1], ahead[0]])
     sides = [round(q * (off.shape[1] - 1)) for q in _SIDES]
-    across = np.sort(right.T @ off, axis=1)[:, sides].T
+    across = np.partition(right.T @ off, sides, axis=1)[:, sides].T
     best = int(np.argmin(across[1] - across[0]))
     places = ahead[:, best] @ off
     along = np.array([places.min(), places.max()])

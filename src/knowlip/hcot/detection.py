@@ -9,6 +9,7 @@ Source: Crisp 2004, "The State-of-the-Art in Ship Detection in Synthetic Apertur
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -50,37 +51,82 @@ class Group:
     Attributes:
         window: Rows and columns of the cells.
         mask: `(h, w)` its cells within the window.
-        clear: Share of what lies close around it and in the frame that nothing stands on, 0 to 1.
         ground: Share of what lies further around it and in the frame that is the ground looked for, 0 to 1.
         contrast: Its peak in multiples of the clutter's mean.
         least: What a cell has to exceed, in the same multiples.
         at_edge: Whether it touches the frame's edge.
-        large: Whether it is larger than any target; then what lies around it is not measured.
+        large: Whether it is larger than any target.
+        label: Its number in the detections' labels.
     """
 
     window: tuple[slice, slice]
     mask: NDArray[np.bool_]
-    clear: float
     ground: float
     contrast: float
     least: float
     at_edge: bool
     large: bool
+    label: int
 
 
 @dataclass(frozen=True)
 class Detections:
-    """All groups of a tile.
+    """What stands out in a tile.
 
     Attributes:
-        groups: In no particular order.
         level: `(h, w)` power of the cells in multiples of the clutter's mean, the mean over polarisations.
         grown: `(h, w)` cells that exceed the clutter.
+        seed: `(h, w)` those of them that are detections.
+        valid, ground: `(h, w)` cells with data, and those of them that are the ground looked for.
+        least: What a cell has to exceed, in multiples of the clutter's mean.
+        cell_m: Side of a cell, metres.
     """
 
-    groups: tuple[Group, ...]
     level: NDArray[np.float32]
     grown: NDArray[np.bool_]
+    seed: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+    ground: NDArray[np.bool_]
+    least: float
+    cell_m: float
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """All groups with a detection in them, in no particular order."""
+        peaks = np.zeros(self._labels.max() + 1, np.float32)
+        np.maximum.at(peaks, self._labels[self.seed], self.level[self.seed])
+        on_ground, in_frame = _Sums.of(self.ground), _Sums.of(self.valid)
+        found = []
+        for k, window in enumerate(ndimage.find_objects(self._labels), 1):
+            if peaks[k] <= 0:
+                continue
+            mask = (self._labels[window] == k) & self.grown[window]
+            share = on_ground.around(window) / max(in_frame.around(window), 1)
+            at_edge = any(s.start == 0 or s.stop == size for s, size in zip(window, self.level.shape, strict=True))
+            large = max(mask.shape) * self.cell_m > LARGEST_M
+            found.append(Group(window, mask, share, float(peaks[k]), self.least, at_edge, large, k))
+        return tuple(found)
+
+    def clear_around(self, group: Group) -> float:
+        """Share of what lies within `_NEAR_CELLS` of a group that no other group's strong cells take, 0 to 1."""
+        around = grown_window(group.window, _NEAR_CELLS)
+        labels = self._labels[around]
+        own = labels == group.label
+        close = ndimage.maximum_filter(own, 3, mode="constant")
+        ring = ndimage.maximum_filter(own, 2 * _NEAR_CELLS + 1, mode="constant") & ~close
+        # side lobes beside it are not in its way
+        other = (labels > 0) & (self.level[around] > _IN_THE_WAY * group.contrast) & ring
+        return 1 - float(np.count_nonzero(other)) / max(float(np.count_nonzero(ring)), 1.0)
+
+    @cached_property
+    def _labels(self) -> NDArray[np.int32]:
+        """`(h, w)` numbers of groups, over what is linked by gaps smaller than between targets."""
+        linked, reach = self.grown, round(_GAP_M / 2 / self.cell_m)
+        if reach:
+            pad = np.pad(self.grown, reach)
+            linked = ndimage.binary_closing(pad, _EIGHT, iterations=reach)[reach:-reach, reach:-reach]
+        labels: NDArray[np.int32] = ndimage.label(linked, _EIGHT)[0]
+        return labels
 
 
 def cell_power(pixels: TilePixels) -> NDArray[np.float32]:
@@ -116,7 +162,7 @@ def detect(power: NDArray[np.float32], ground: NDArray[np.bool_], looks: float, 
         return None
     least = clutter.threshold(GROWN_RATE, looks, order)
     grown = level > np.maximum(least, SIDE_LOBE * ndimage.maximum_filter(level, _SIDE_LOBE_CELLS, mode="nearest"))
-    return Detections(_groups(level, grown, seed & grown, valid, ground, least, cell_m), level, grown)
+    return Detections(level, grown, seed & grown, valid, ground & valid, least, cell_m)
 
 
 class Fitted(NamedTuple):
@@ -175,51 +221,6 @@ def _normalised(power: NDArray[np.float32], clear: NDArray[np.bool_], window: in
         local = ndimage.uniform_filter(p * weight, window, mode="constant")
         total += p * share / np.maximum(local + np.float32(p[clear].mean() / 50), np.float32(1e-12))
     return total / np.float32(len(power))
-
-
-def _groups(
-    level: NDArray[np.float32],
-    grown: NDArray[np.bool_],
-    seed: NDArray[np.bool_],
-    valid: NDArray[np.bool_],
-    ground: NDArray[np.bool_],
-    least: float,
-    cell_m: float,
-) -> tuple[Group, ...]:
-    linked, reach = grown, round(_GAP_M / 2 / cell_m)
-    if reach:
-        pad = np.pad(grown, reach)
-        linked = ndimage.binary_closing(pad, _EIGHT, iterations=reach)[reach:-reach, reach:-reach]
-    labels, count = ndimage.label(linked, _EIGHT)
-    peaks = np.zeros(count + 1, np.float32)
-    np.maximum.at(peaks, labels[seed], level[seed])
-    on_ground, in_frame = _Sums.of(ground & valid), _Sums.of(valid)
-    found = []
-    for k, window in enumerate(ndimage.find_objects(labels), 1):
-        if peaks[k] <= 0:
-            continue
-        own = labels[window] == k
-        share = on_ground.around(window) / max(in_frame.around(window), 1)
-        clear, large = 0.0, max(own.shape) * cell_m > LARGEST_M
-        if share > 0 and not large:
-            clear = _clear(window, labels, k, level, _IN_THE_WAY * float(peaks[k]))
-        edges = zip(window, level.shape, strict=True)
-        at_edge = any(s.start == 0 or s.stop == size for s, size in edges)
-        found.append(Group(window, own & grown[window], clear, share, float(peaks[k]), least, at_edge, large))
-    return tuple(found)
-
-
-def _clear(
-    window: tuple[slice, slice], labels: NDArray[np.int32], k: int, level: NDArray[np.float32], strong: float
-) -> float:
-    """Share of what lies within `_NEAR_CELLS` of a group that no other group's strong cells take."""
-    around = grown_window(window, _NEAR_CELLS)
-    own = labels[around] == k
-    close = ndimage.maximum_filter(own, 3, mode="constant")
-    ring = ndimage.maximum_filter(own, 2 * _NEAR_CELLS + 1, mode="constant") & ~close
-    # side lobes beside it are not in its way
-    other = (labels[around] > 0) & (level[around] > strong) & ring
-    return 1 - float(np.count_nonzero(other)) / max(float(np.count_nonzero(ring)), 1.0)
 
 
 def grown_window(window: tuple[slice, slice], by: int) -> tuple[slice, slice]:

@@ -138,7 +138,7 @@ def _judged(group: Group, tile: _Tile) -> TargetObject | str | None:
         # shores have many faint ones
         return None
     on_water = not group.large and group.ground >= _ON_WATER
-    if on_water and group.clear < _CLEAR:
+    if on_water and tile.found.clear_around(group) < _CLEAR:
         return "bright returns touch each other"
     box = _box(group, tile.found.level) if on_water else None
     if box is None or box.length_px * tile.gsd_m > MAX_LENGTH_M or box.width_px * tile.gsd_m > _MAX_WIDTH_M:

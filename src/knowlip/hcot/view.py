@@ -108,6 +108,7 @@ class TileView:
 
     Attributes:
         scene: Level and texture baseline of the tile's scene.
+        cells: Of the tile, where they were measured for its scene's level.
     """
 
     tile_id: str
@@ -115,6 +116,7 @@ class TileView:
     pixels: TilePixels
     surroundings: Surroundings
     scene: cover.SceneLevel
+    cells: cover.Cells | None = None
 
     @property
     def gsd_m(self) -> float | None:
@@ -126,7 +128,7 @@ class TileView:
     def cover(self) -> cover.CoverMap:
         """Land cover measured from backscatter and texture."""
         known = self.surroundings
-        return cover.classify(self.pixels, self.scene, known.sea, known.people_per_km2, known.map_cover)
+        return cover.classify(self.pixels, self.scene, known.sea, known.people_per_km2, known.map_cover, self.cells)
 
     @property
     def map_cover(self) -> NDArray[np.uint8] | None:

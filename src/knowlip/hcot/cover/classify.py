@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from knowlip.corpus.store import TilePixels
-from knowlip.hcot.cover.cells import CELL_PX, measure
+from knowlip.hcot.cover.cells import CELL_PX, Cells, measure
 from knowlip.hcot.cover.levels import SceneLevel, fitted_shares, on_cells
 from knowlip.hcot.cover.roads import dark_lines
 from knowlip.hcot.cover.shares import corrected_shares
@@ -71,6 +71,7 @@ def classify(
     sea: NDArray[np.bool_] | None = None,
     people_per_km2: float | None = None,
     map_cover: NDArray[np.uint8] | None = None,
+    cells: Cells | None = None,
 ) -> CoverMap:
     """Land cover of a tile.
 
@@ -81,8 +82,9 @@ def classify(
         people_per_km2: Population density around; houses under trees look like woodland, but not where people live.
         map_cover: `(H, W)` codes of maps on the tile's pixels, 0 where they do not say; evidence like any other, as
             maps are wrong in places, out of date or out of place.
+        cells: What `measure` gives for the tile, where that is known already.
     """
-    cells = measure(pixels)
+    cells = measure(pixels) if cells is None else cells
     offset = scene.offset_db.astype(np.float32)[:, None, None]
     near, wide = cells.near_db + offset, cells.wide_db + offset
     texture = cells.texture + np.float32(SPECKLE_TEXTURE - scene.speckle_texture)
