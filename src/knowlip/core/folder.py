@@ -21,7 +21,7 @@ from knowlip.core.errors import ConfigError, CorpusError, OutputError
 
 ROW_GROUP = 4096
 """Rows of a table that are written, and can be read, at a time."""
-LONG_ROW_GROUP = 65_536
+LONG_ROW_GROUP = 32_768
 """The same of long tables whose words repeat: each group has a dictionary of its own."""
 
 
