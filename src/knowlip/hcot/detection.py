@@ -20,6 +20,7 @@ from knowlip.core.radiometry import power_of_db
 from knowlip.corpus.store import TilePixels
 from knowlip.hcot import clutter
 from knowlip.hcot.cover import CELL_PX
+from knowlip.hcot.masks import closed, dilated
 
 FALSE_ALARM_RATE = 1e-7
 """Of a cell; a tile of 256 x 256 pixels has 16,384."""
@@ -95,13 +96,12 @@ class Detections:
         """All groups with a detection in them, in no particular order."""
         peaks = np.zeros(self._labels.max() + 1, np.float32)
         np.maximum.at(peaks, self._labels[self.seed], self.level[self.seed])
-        on_ground, in_frame = _Sums.of(self.ground), _Sums.of(self.valid)
         found = []
         for k, window in enumerate(ndimage.find_objects(self._labels), 1):
             if peaks[k] <= 0:
                 continue
             mask = (self._labels[window] == k) & self.grown[window]
-            share = on_ground.around(window) / max(in_frame.around(window), 1)
+            share = _around(self.ground, window) / max(_around(self.valid, window), 1)
             at_edge = any(s.start == 0 or s.stop == size for s, size in zip(window, self.level.shape, strict=True))
             large = max(mask.shape) * self.cell_m > LARGEST_M
             found.append(Group(window, mask, share, float(peaks[k]), self.least, at_edge, large, k))
@@ -112,8 +112,7 @@ class Detections:
         around = grown_window(group.window, _NEAR_CELLS)
         labels = self._labels[around]
         own = labels == group.label
-        close = ndimage.maximum_filter(own, 3, mode="constant")
-        ring = ndimage.maximum_filter(own, 2 * _NEAR_CELLS + 1, mode="constant") & ~close
+        ring = dilated(own, _NEAR_CELLS) & ~dilated(own, 1)
         # side lobes beside it are not in its way
         other = (labels > 0) & (self.level[around] > _IN_THE_WAY * group.contrast) & ring
         return 1 - float(np.count_nonzero(other)) / max(float(np.count_nonzero(ring)), 1.0)
@@ -121,11 +120,7 @@ class Detections:
     @cached_property
     def _labels(self) -> NDArray[np.int32]:
         """`(h, w)` numbers of groups, over what is linked by gaps smaller than between targets."""
-        linked, reach = self.grown, round(_GAP_M / 2 / self.cell_m)
-        if reach:
-            pad = np.pad(self.grown, reach)
-            linked = ndimage.binary_closing(pad, _EIGHT, iterations=reach)[reach:-reach, reach:-reach]
-        labels: NDArray[np.int32] = ndimage.label(linked, _EIGHT)[0]
+        labels: NDArray[np.int32] = ndimage.label(closed(self.grown, round(_GAP_M / 2 / self.cell_m)), _EIGHT)[0]
         return labels
 
 
@@ -195,14 +190,14 @@ def fit_clutter(power: NDArray[np.float32], clear: NDArray[np.bool_], looks: flo
     if np.count_nonzero(clear) < least_cells:
         return None
     looks *= len(power)
-    window, spread = _CLUTTER_CELLS * step | 1, _SPREAD_CELLS * step | 1
+    window, spread = _CLUTTER_CELLS * step | 1, _SPREAD_CELLS * step // 2
     level, order = _normalised(power, clear, window), clutter.SMOOTH_ORDER
     if level.max() < clutter.threshold(FALSE_ALARM_RATE, looks, order):
         return None
     # each pass takes what stood out in the one before, with its surroundings, out of the clutter
     for _ in range(_PASSES):
         bright = level > clutter.threshold(1e-3, looks, order)
-        strong = ndimage.maximum_filter(level > clutter.threshold(FALSE_ALARM_RATE, looks, order), spread)
+        strong = dilated(level > clutter.threshold(FALSE_ALARM_RATE, looks, order), spread)
         fair = clear & ~strong & ~bright
         if np.count_nonzero(fair) < least_cells:
             return None
@@ -229,23 +224,7 @@ def grown_window(window: tuple[slice, slice], by: int) -> tuple[slice, slice]:
     return rows, cols
 
 
-@dataclass(frozen=True)
-class _Sums:
-    """Sums of a mask from its upper left corner on, by which any window's sum is had at once."""
-
-    table: NDArray[np.int32]
-
-    @staticmethod
-    def of(mask: NDArray[np.bool_]) -> _Sums:
-        return _Sums(np.pad(mask.astype(np.int32).cumsum(0).cumsum(1), ((1, 0), (1, 0))))
-
-    def around(self, window: tuple[slice, slice]) -> int:
-        """What lies from `_NEAR_CELLS` to `FAR_CELLS` around a window."""
-        return self._within(grown_window(window, FAR_CELLS)) - self._within(grown_window(window, _NEAR_CELLS))
-
-    def _within(self, window: tuple[slice, slice]) -> int:
-        (top, bottom), (left, right) = (
-            (s.start, min(s.stop, n - 1)) for s, n in zip(window, self.table.shape, strict=True)
-        )
-        t = self.table
-        return int(t[bottom, right] - t[top, right] - t[bottom, left] + t[top, left])
+def _around(mask: NDArray[np.bool_], window: tuple[slice, slice]) -> int:
+    """Cells of a mask from `_NEAR_CELLS` to `FAR_CELLS` around a window."""
+    far, near = (np.count_nonzero(mask[grown_window(window, by)]) for by in (FAR_CELLS, _NEAR_CELLS))
+    return int(far - near)

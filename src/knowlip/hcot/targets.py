@@ -22,6 +22,7 @@ from knowlip.hcot.boxes import Box, oriented_box
 from knowlip.hcot.cover import CELL_PX, CLASSES, CODE, CoverMap
 from knowlip.hcot.cover.cells import AROUND
 from knowlip.hcot.detection import FAR_CELLS, Detections, Group, cell_power, detect, grown_window
+from knowlip.hcot.masks import dilated
 
 MAX_LENGTH_M, _MAX_WIDTH_M = 450.0, 90.0
 """Seawise Giant, the longest ship ever, had 458 m; the widest hulls have some 70 m, and returns spread."""
@@ -98,7 +99,7 @@ def water_cells(cover: CoverMap) -> NDArray[np.bool_]:
     if not water.any():
         return water
     dark = cover.mean_db < cover.mean_db[water].mean() + _AS_DARK_DB
-    return water | (dark & ndimage.maximum_filter(water, AROUND))
+    return water | (dark & dilated(water, AROUND // 2))
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,8 @@ class _Tile:
     @cached_property
     def bright_shore(self) -> NDArray[np.bool_]:
         """Cells so near to water and so bright that they may be a ship at berth."""
-        reach = 2 * int(np.ceil(_BERTH_M / (CELL_PX * self.gsd_m))) + 1
-        near: NDArray[np.bool_] = ndimage.maximum_filter(self.water & ~self.found.grown, reach)
-        return near & (self.found.level > _SHORE)
+        reach = int(np.ceil(_BERTH_M / (CELL_PX * self.gsd_m)))
+        return dilated(self.water & ~self.found.grown, reach) & (self.found.level > _SHORE)
 
     @cached_property
     def places(self) -> NDArray[np.float64]:

@@ -138,11 +138,15 @@ def settle(facts: Facts, ground: Facts | None = None, base: RuleBase | None = No
 def _new(
     base: RuleBase, name: str, facts: Facts, ground: Facts | None, all_rules: bool, done: set[tuple[str, str]]
 ) -> Verdict | None:
+    if not (rules := base.doubting(name)):
+        return None
     rules = [
         (r, p)
-        for r, p in base.doubting(name)
+        for r, p in rules
         if (all_rules or r.measured_alone) and not (r.compares and ground is None) and (r.text.name, name) not in done
     ]
+    if not rules:
+        return None
     verdict = _examine(base, rules, name, facts, facts if ground is None else ground).verdict
     if verdict is None or (verdict.outcome == "lowered" and _disputed(facts, name)):
         return None

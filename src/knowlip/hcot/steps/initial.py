@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from knowlip.core.percentiles import percentiles
 from knowlip.core.statements import Fact
 from knowlip.hcot.view import Facts, TileView
 
@@ -11,7 +10,7 @@ from knowlip.hcot.view import Facts, TileView
 def run(view: TileView, facts: Facts) -> list[Fact]:
     """Brightness against the scene and contrast, of the first polarisation, and the picture's scale."""
     db = view.pixels.db[0]
-    low, median, high = np.nanpercentile(db, (5, 50, 95))
+    low, median, high = percentiles(db, (5, 50, 95))
     level, contrast = float(median - view.pixels.anchor_db[0]), float(high - low)
     return [
         Fact(
