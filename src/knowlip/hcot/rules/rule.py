@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -85,6 +85,7 @@ class Rule:
     Attributes:
         measured_alone: Whether it holds a fact against the measurements alone, and not against other facts in question.
         compares: Whether it sets a fact beside its own measurement, and so is silent where nobody claims anything.
+        reads: Names of the facts that `when` reads; of those that it puts together, the beginning.
     """
 
     text: RuleText
@@ -94,6 +95,7 @@ class Rule:
     why: Expression
     measured_alone: bool
     compares: bool
+    reads: tuple[str, ...]
 
     def part(self, name: str) -> str | None:
         """What the first `*` stands for in a fact's name, empty without one; None when the rule does not doubt it."""
@@ -101,6 +103,10 @@ class Rule:
             if fits := pattern.fullmatch(name):
                 return fits[1] if fits.lastindex else ""
         return None
+
+    def is_about(self, names: Collection[str]) -> bool:
+        """Whether it doubts one of these facts, or may read it."""
+        return any(self.part(n) is not None or n.startswith(self.reads) for n in names)
 
 
 _TABLES = re.compile(r"\btable\('([^']+)'")
@@ -115,12 +121,19 @@ class RuleBase:
     tables: dict[str, dict[str, float]]
     sources: tuple[SourceClass, ...]
     _doubting: dict[str, list[tuple[Rule, str]]] = field(default_factory=dict, repr=False, compare=False)
+    _about: dict[frozenset[str], frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
 
     def doubting(self, name: str) -> list[tuple[Rule, str]]:
         """The rules that speak about a fact, each with what its `*` stands for."""
         if name not in self._doubting:
             self._doubting[name] = [(r, part) for r in self.rules if (part := r.part(name)) is not None]
         return self._doubting[name]
+
+    def about(self, names: frozenset[str]) -> frozenset[str]:
+        """Names of the rules that doubt one of these facts, or may read it."""
+        if names not in self._about:
+            self._about[names] = frozenset(r.text.name for r in self.rules if r.is_about(names))
+        return self._about[names]
 
     def weight(self, fact: Fact) -> float:
         """How far the class of a fact's source is trusted; 1 for measurements, which no class names."""
@@ -180,6 +193,7 @@ def _compiled(path: Path, text: RuleText) -> Rule:
             parse_text(text.why),
             all(n in _BOUND or n.startswith("ground.") for n in names),
             "measured" in names,
+            tuple(n.removeprefix("ground.").split("*")[0] for n in sorted(names)),
         )
     except ValueError as error:
         raise ConfigError(

@@ -107,7 +107,9 @@ class Examination:
     checked: bool
 
 
-def settle(facts: Facts, ground: Facts | None = None, base: RuleBase | None = None) -> Facts:
+def settle(
+    facts: Facts, ground: Facts | None = None, base: RuleBase | None = None, added: frozenset[str] = frozenset()
+) -> Facts:
     """Facts without contradictions, as far as evidence can decide them.
 
     Facts are first held against what was measured, and then against each other, so that a wrong fact does not take a
@@ -116,19 +118,22 @@ def settle(facts: Facts, ground: Facts | None = None, base: RuleBase | None = No
 
     Args:
         ground: What was measured and known before anybody claimed anything; the facts themselves without it.
+        added: Names of facts that are new since no rule had anything to say; only rules about these are asked again.
     """
     base = base or rule_base()
     current = Facts(facts)
+    asked = base.about(added) if added else None
     done: set[tuple[str, str]] = set()
     for all_rules in (False, True):
         for _ in range(_MOST_ROUNDS):
             verdicts = [
                 verdict
                 for name in sorted(f.name for f in current if not f.name.startswith(SETTLED))
-                if (verdict := _new(base, name, current, ground, all_rules, done)) is not None
+                if (verdict := _new(base, name, current, ground, all_rules, asked, done)) is not None
             ]
             if not verdicts:
                 break
+            asked = None
             for verdict in verdicts:
                 _apply(current, verdict, base)
                 done.add((verdict.rule, verdict.fact))
@@ -136,14 +141,23 @@ def settle(facts: Facts, ground: Facts | None = None, base: RuleBase | None = No
 
 
 def _new(
-    base: RuleBase, name: str, facts: Facts, ground: Facts | None, all_rules: bool, done: set[tuple[str, str]]
+    base: RuleBase,
+    name: str,
+    facts: Facts,
+    ground: Facts | None,
+    all_rules: bool,
+    asked: frozenset[str] | None,
+    done: set[tuple[str, str]],
 ) -> Verdict | None:
     if not (rules := base.doubting(name)):
         return None
     rules = [
         (r, p)
         for r, p in rules
-        if (all_rules or r.measured_alone) and not (r.compares and ground is None) and (r.text.name, name) not in done
+        if (all_rules or r.measured_alone)
+        and not (r.compares and ground is None)
+        and (asked is None or r.text.name in asked)
+        and (r.text.name, name) not in done
     ]
     if not rules:
         return None

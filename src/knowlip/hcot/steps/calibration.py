@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from knowlip.core.statements import Fact
-from knowlip.hcot.rules.settle import settle
+from knowlip.hcot.rules.settle import SETTLED, settle
 from knowlip.hcot.view import Facts, TileView
 from knowlip.hcot.words import boundary_word, density_word, layout_word
 
@@ -36,9 +36,11 @@ def calibrate(facts: Facts, measured: Facts | None = None) -> Facts:
     derived = [
         derive(settled) for name, derive in zip(DERIVED, (_terrain, _function), strict=True) if name not in settled
     ]
+    quiet = not any(f.name.startswith(SETTLED) for f in settled)
     settled.add(derived)
     # what follows from facts that contradict each other may contradict them
-    return settle(settled, ground) if derived else settled
+    added = frozenset(f.name for f in derived) if quiet else frozenset[str]()
+    return settle(settled, ground, added=added) if derived else settled
 
 
 def as_ground(measured: Facts) -> Facts:

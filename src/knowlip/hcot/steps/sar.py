@@ -29,12 +29,15 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
             "cover.order", [n for n in order if shares[n] >= PRESENT_SHARE], 3, _SOURCE, sure, None, "classes by share"
         )
     )
+    filled = dict(zip(CLASSES, _nine(m.probability), strict=True))
     for name in order:
         if shares[name] >= PRESENT_SHARE:
+            # roads are where their lines are, all else by probability
+            cells = cells_of(m.codes == CODE["road"]) if name == "road" else _fullest(filled[name])
             found.append(
                 Fact(
                     f"cover.{name}.cells",
-                    cells_of(_density(m, name)),
+                    cells,
                     3,
                     _SOURCE,
                     sure,
@@ -45,7 +48,7 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
     found.append(
         Fact(
             "cover.cell_main",
-            cell_main(m),
+            _largest(filled),
             3,
             _SOURCE,
             sure,
@@ -54,7 +57,7 @@ def run(view: TileView, facts: Facts) -> list[Fact]:
         )
     )
     why = "dominant class of each cell of the nine-grid, woodland and farmland taken together"
-    found.append(Fact("cover.cell_landform", cell_landform(m), 3, _SOURCE, sure, None, why))
+    found.append(Fact("cover.cell_landform", _largest(_as_landforms(filled)), 3, _SOURCE, sure, None, why))
     found += _pattern(m, shares)
     if (gsd_m := view.properties.gsd_x_m) is not None:
         # what a water body is called depends on its size
@@ -80,34 +83,28 @@ def _nine(values: NDArray[np.bool_] | NDArray[np.float32]) -> NDArray[np.float64
     return np.asarray(total.reshape(*values.shape[:-2], 9))
 
 
-def _density(m: CoverMap, name: str) -> NDArray[np.bool_] | NDArray[np.float32]:
-    """Where a class is, `(h, w)`: roads by their lines, all else by probability."""
-    return m.codes == CODE["road"] if name == "road" else m.probability[CLASSES.index(name)]
-
-
 def cells_of(mask: NDArray[np.bool_] | NDArray[np.float32]) -> list[str]:
     """Names of the nine-grid's cells where a mask is denser than its mean and fills at least a sixth, fullest first."""
-    filled = _nine(mask)
+    return _fullest(_nine(mask))
+
+
+def _fullest(filled: NDArray[np.float64]) -> list[str]:
+    """As `cells_of`, from the `(9,)` shares of the nine-grid's cells."""
     least = max(filled.mean(), 1 / 6)
     chosen = [int(i) for i in np.argsort(-filled, kind="stable") if filled[i] >= least]
     return [NINE_GRID[i] for i in chosen] or [NINE_GRID[int(filled.argmax())]]
 
 
-def cell_main(m: CoverMap) -> list[str]:
-    """The class of the largest expected share in each cell of the nine-grid, `unknown` without data."""
-    return _largest(dict(zip(CLASSES, _nine(m.probability), strict=True)))
-
-
-def cell_landform(m: CoverMap) -> list[str]:
-    """As `cell_main`, in the classes of `LANDFORM`."""
+def _as_landforms(filled: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """`(9,)` shares of the classes of `LANDFORM`, from those of `CLASSES`."""
     total: dict[str, NDArray[np.float64]] = {}
-    for name, filled in zip(CLASSES, _nine(m.probability), strict=True):
-        total[LANDFORM[name]] = total.get(LANDFORM[name], 0.0) + filled
-    return _largest(total)
+    for name, shares in filled.items():
+        total[LANDFORM[name]] = total.get(LANDFORM[name], 0.0) + shares
+    return total
 
 
 def _largest(shares: dict[str, NDArray[np.float64]]) -> list[str]:
-    """The name of the largest share in each cell, from `(9,)` shares by name."""
+    """The name of the largest share in each cell, from `(9,)` shares by name; `unknown` without data."""
     names, filled = list(shares), np.stack(list(shares.values()))
     return [
         names[int(k)] if top > 0 else "unknown"
