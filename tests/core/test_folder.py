@@ -49,6 +49,20 @@ def test_json_and_tables_come_back(folder):
     assert folder.read_table("x.parquet", ["s"]).column_names == ["s"]
 
 
+@given(st.lists(st.integers(0, 40), max_size=12), st.integers(1, 30))
+def test_a_table_written_in_pieces_has_all_rows_in_whole_groups(folder, pieces, row_group):
+    rows = iter(range(sum(pieces)))
+    tables = [pa.table({"n": pa.array([next(rows) for _ in range(n)], pa.int64())}) for n in pieces]
+    with folder.table_writer("x.parquet", pa.schema([("n", pa.int64())]), row_group) as write:
+        for table in tables:
+            write(table)
+    assert folder.read_table("x.parquet")["n"].to_pylist() == list(range(sum(pieces)))
+    with folder.parquet("x.parquet") as file:
+        sizes = [file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)]
+    assert all(size == row_group for size in sizes[:-1])
+    assert 0 not in sizes
+
+
 def test_a_path_is_one_that_others_open(tmp_path):
     for root in (tmp_path, f"file://{tmp_path}", f"{tmp_path}/"):
         folder = Folder(str(root))

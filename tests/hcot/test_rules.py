@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from knowlip.core.errors import ConfigError
@@ -308,6 +308,15 @@ def test_a_fact_that_nothing_speaks_against_takes_nothing_away(measured, more):
         ):
             continue
         assert set(plain(settle(joined))) >= set(plain(before)) | {fact.name}
+
+
+@given(some_facts("measured"), some_facts("measured"))
+def test_where_all_was_quiet_only_rules_about_what_is_new_have_anything_to_say(measured, more):
+    before = settle(Facts(measured))
+    assume(not any(f.name.startswith(SETTLED) for f in before))
+    new = [f for f in more if f.name not in before]
+    known = Facts([*before, *new])
+    assert plain(settle(known, added=frozenset(f.name for f in new))) == plain(settle(known))
 
 
 @given(some_facts("measured"))
