@@ -7,7 +7,7 @@ clutter of several looks is of Ward 1981, "Compound representation of high resol
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ def false_alarm_rate(threshold: float, looks: float, order: float) -> float:
     return float((density * gammaincc(looks, looks * threshold / texture)).sum() * step)
 
 
-@lru_cache(maxsize=4096)
+@cache
 def _threshold(rate: float, looks: float, order: float) -> float:
     def above(log_threshold: float) -> float:
         return float(np.log(false_alarm_rate(np.exp(log_threshold), looks, order) + 1e-300) - np.log(rate))

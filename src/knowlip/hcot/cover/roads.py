@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -20,12 +22,9 @@ def dark_lines(near_db: NDArray[np.float32], allowed: NDArray[np.bool_]) -> NDAr
     """
     found = np.zeros(near_db.shape, bool)
     around = _edged(near_db, _LENGTH // 2)
-    for angle in np.arange(8) * np.pi / 8:
-        dy, dx = np.sin(angle), np.cos(angle)
-        steps = np.arange(_LENGTH) - _LENGTH // 2
-        line = _along(around, np.rint(steps * dy).astype(int), np.rint(steps * dx).astype(int))
+    for offsets, (down, right) in _LINES:
+        line = _along(around, offsets)
         beside = _edged(line, _SIDE)
-        down, right = round(_SIDE * dx), round(-_SIDE * dy)
         sides = [_part(beside, _SIDE + s * down, _SIDE + s * right, line.shape) for s in (-1, 1)]
         found |= np.minimum(*sides) - line > _CONTRAST_DB
     found &= allowed
@@ -38,7 +37,22 @@ def dark_lines(near_db: NDArray[np.float32], allowed: NDArray[np.bool_]) -> NDAr
     return kept
 
 
-def _along(around: NDArray[np.float32], rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.float32]:
+Offset = tuple[int, int]
+"""Rows and columns."""
+
+
+def _line(angle: float) -> tuple[tuple[Offset, ...], Offset]:
+    """Offsets along a line through a cell, and of what lies beside it."""
+    dy, dx = np.sin(angle), np.cos(angle)
+    steps = np.arange(_LENGTH) - _LENGTH // 2
+    rows, cols = (np.rint(steps * d).astype(int).tolist() for d in (dy, dx))
+    return tuple(zip(rows, cols, strict=True)), (round(_SIDE * dx), round(-_SIDE * dy))
+
+
+_LINES = tuple(_line(float(angle)) for angle in np.arange(8) * np.pi / 8)
+
+
+def _along(around: NDArray[np.float32], offsets: Sequence[Offset]) -> NDArray[np.float32]:
     """Mean along a line of offsets, as a sum of shifted images, which beats a dense convolution at this size.
 
     Args:
@@ -47,9 +61,9 @@ def _along(around: NDArray[np.float32], rows: NDArray[np.intp], cols: NDArray[np
     margin = _LENGTH // 2
     shape = around.shape[0] - 2 * margin, around.shape[1] - 2 * margin
     total = np.zeros(shape, np.float32)
-    for row, col in zip((rows + margin).tolist(), (cols + margin).tolist(), strict=True):
-        total += _part(around, row, col, shape)
-    total /= np.float32(len(rows))
+    for row, col in offsets:
+        total += _part(around, margin + row, margin + col, shape)
+    total /= np.float32(len(offsets))
     return total
 
 

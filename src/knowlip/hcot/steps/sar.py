@@ -116,11 +116,12 @@ def _pattern(m: CoverMap, shares: dict[str, float]) -> list[Fact]:
     """How regular the ground is: coherence of edge directions, and how straight the class boundaries are."""
     gy, gx = ndimage.sobel(m.mean_db, 0), ndimage.sobel(m.mean_db, 1)
     strength = np.hypot(gx, gy)
-    strong = strength > np.percentile(strength, 80)
+    strong = np.nonzero(strength > np.percentile(strength, 80))
     # fourth harmonic: a street grid has two perpendicular directions, which are one angle modulo 90 degrees
     twice = ((gx[strong] + 1j * gy[strong]) / strength[strong]) ** 2
     grid, line = abs((twice * twice).mean()), abs(twice.mean())
-    edges = sum(np.count_nonzero(np.diff(m.codes, axis=a)) for a in (0, 1)) / m.codes.size
+    borders = _borders(m.codes)
+    edges = int(borders.sum() - borders.trace()) / m.codes.size
     found = [
         Fact(
             "pattern.grid",
@@ -142,7 +143,7 @@ def _pattern(m: CoverMap, shares: dict[str, float]) -> list[Fact]:
         ),
         Fact("pattern.edge_density", round(edges, 3), 3, _SOURCE, 0.8, None, "class boundaries per cell"),
     ]
-    jump = _boundary_step_db(m)
+    jump = _boundary_step_db(m, borders)
     if jump is not None:
         found.append(
             Fact(
@@ -161,16 +162,24 @@ def _pattern(m: CoverMap, shares: dict[str, float]) -> list[Fact]:
     return found
 
 
-def _boundary_step_db(m: CoverMap) -> float | None:
+def _borders(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """`(7, 7)` how often a cell of one code, above or left, meets one of another; 0 is without data."""
+    kinds = np.uint8(max(LANDCOVER) + 1)
+    pairs = [(codes[:-1] * kinds + codes[1:]).ravel(), (codes[:, :-1] * kinds + codes[:, 1:]).ravel()]
+    counted = np.bincount(np.concatenate(pairs), minlength=int(kinds) ** 2)
+    return np.asarray(counted.reshape(kinds, kinds), np.int64)
+
+
+def _boundary_step_db(m: CoverMap, borders: NDArray[np.int64]) -> float | None:
     """Median over borders of the step between the mean levels of the two classes in the tile; None with few borders."""
     power = power_of_db(m.mean_db)
     probability = m.probability.reshape(len(CLASSES), -1)
     mean = probability @ power.ravel() / np.maximum(probability.sum(axis=1), 1e-6)
     level_db = np.full(max(LANDCOVER) + 1, np.nan)
     level_db[[CODE[c] for c in CLASSES]] = 10 * np.log10(np.maximum(mean, 1e-9))
-    ends = [(m.codes[:-1], m.codes[1:]), (m.codes[:, :-1], m.codes[:, 1:])]
-    met = [(a != b) & (a > 0) & (b > 0) for a, b in ends]
-    step = np.concatenate([np.abs(level_db[a[k]] - level_db[b[k]]) for (a, b), k in zip(ends, met, strict=True)])
+    between = borders * ~np.eye(len(borders), dtype=bool)
+    between[0] = between[:, 0] = 0
+    step = np.repeat(np.abs(level_db[:, None] - level_db).ravel(), between.ravel())
     return float(np.median(step)) if step.size >= _LEAST_BORDERS else None
 
 
