@@ -33,9 +33,10 @@ def _percentile(known: NDArray[np.float32], sample: NDArray[np.float32], percent
     if first < 0 or last >= sample.size:
         return float(np.percentile(known, [percent])[0])
     low, high = sample[first], sample[last]
-    near = np.sort(known[(known >= low) & (known <= high)])
+    from_low = known >= low
+    near = np.sort(known[from_low & (known <= high)])
     place = share * (known.size - 1)
-    index = int(place) - np.count_nonzero(known < low)
+    index = int(place) - (known.size - np.count_nonzero(from_low))
     if not 0 <= index < near.size - 1:
         return float(np.percentile(known, [percent])[0])
     # as NumPy's, from the nearer end

@@ -104,9 +104,9 @@ class Rule:
                 return fits[1] if fits.lastindex else ""
         return None
 
-    def is_about(self, names: Collection[str]) -> bool:
-        """Whether it doubts one of these facts, or may read it."""
-        return any(self.part(n) is not None or n.startswith(self.reads) for n in names)
+    def may_read(self, names: Collection[str]) -> bool:
+        """Whether its condition may read one of these facts."""
+        return any(n.startswith(self.reads) for n in names)
 
 
 _TABLES = re.compile(r"\btable\('([^']+)'")
@@ -121,7 +121,7 @@ class RuleBase:
     tables: dict[str, dict[str, float]]
     sources: tuple[SourceClass, ...]
     _doubting: dict[str, list[tuple[Rule, str]]] = field(default_factory=dict, repr=False, compare=False)
-    _about: dict[frozenset[str], frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
+    _reading: dict[frozenset[str], frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
 
     def doubting(self, name: str) -> list[tuple[Rule, str]]:
         """The rules that speak about a fact, each with what its `*` stands for."""
@@ -129,11 +129,11 @@ class RuleBase:
             self._doubting[name] = [(r, part) for r in self.rules if (part := r.part(name)) is not None]
         return self._doubting[name]
 
-    def about(self, names: frozenset[str]) -> frozenset[str]:
-        """Names of the rules that doubt one of these facts, or may read it."""
-        if names not in self._about:
-            self._about[names] = frozenset(r.text.name for r in self.rules if r.is_about(names))
-        return self._about[names]
+    def reading(self, names: frozenset[str]) -> frozenset[str]:
+        """Names of the rules whose condition may read one of these facts."""
+        if names not in self._reading:
+            self._reading[names] = frozenset(r.text.name for r in self.rules if r.may_read(names))
+        return self._reading[names]
 
     def weight(self, fact: Fact) -> float:
         """How far the class of a fact's source is trusted; 1 for measurements, which no class names."""

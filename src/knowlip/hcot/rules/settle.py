@@ -122,18 +122,17 @@ def settle(
     """
     base = base or rule_base()
     current = Facts(facts)
-    asked = base.about(added) if added else None
     done: set[tuple[str, str]] = set()
     for all_rules in (False, True):
         for _ in range(_MOST_ROUNDS):
             verdicts = [
                 verdict
                 for name in sorted(f.name for f in current if not f.name.startswith(SETTLED))
-                if (verdict := _new(base, name, current, ground, all_rules, asked, done)) is not None
+                if (verdict := _new(base, name, current, ground, all_rules, added, done)) is not None
             ]
             if not verdicts:
                 break
-            asked = None
+            added = frozenset()
             for verdict in verdicts:
                 _apply(current, verdict, base)
                 done.add((verdict.rule, verdict.fact))
@@ -146,14 +145,13 @@ def _new(
     facts: Facts,
     ground: Facts | None,
     all_rules: bool,
-    asked: frozenset[str] | None,
+    added: frozenset[str],
     done: set[tuple[str, str]],
 ) -> Verdict | None:
-    if not (rules := base.doubting(name)):
-        return None
+    asked = base.reading(added) if added and name not in added else None
     rules = [
         (r, p)
-        for r, p in rules
+        for r, p in base.doubting(name)
         if (all_rules or r.measured_alone)
         and not (r.compares and ground is None)
         and (asked is None or r.text.name in asked)
