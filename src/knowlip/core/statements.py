@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -74,7 +75,7 @@ class Fact:
         return {
             "tile_id": tile_id,
             "name": self.name,
-            "value": json.dumps(self.value),
+            "value": _json(self.value),
             "number": number,
             "unit": self.unit,
             "step": self.step,
@@ -82,6 +83,12 @@ class Fact:
             "confidence": round(self.confidence, 4),
             "why": self.why,
         }
+
+
+def _json(value: FactValue) -> str:
+    """A value as JSON; numbers, which most are, without the encoder's long way."""
+    plain = type(value) is int or (type(value) is float and math.isfinite(value))
+    return repr(value) if plain else json.dumps(value)
 
 
 @dataclass(frozen=True)

@@ -208,12 +208,12 @@ def fit_clutter(power: NDArray[np.float32], clear: NDArray[np.bool_], looks: flo
 
 def _normalised(power: NDArray[np.float32], clear: NDArray[np.bool_], window: int) -> NDArray[np.float32]:
     """`(h, w)` power over the clutter's local mean, or far from clutter its global mean; mean over polarisations."""
-    weight = clear.astype(np.float32)
-    share = ndimage.uniform_filter(weight, window, mode="constant") + np.float32(1 / 50)
+    weight = clear.astype(np.float32)[None]
+    means = ndimage.uniform_filter(np.concatenate([weight, power * weight]), window, mode="constant", axes=(1, 2))
+    share = means[0] + np.float32(1 / 50)
     # a fiftieth of the global mean in every window steadies windows that hold little clutter
     total = np.zeros(clear.shape, np.float32)
-    for p in power:
-        local = ndimage.uniform_filter(p * weight, window, mode="constant")
+    for p, local in zip(power, means[1:], strict=True):
         total += p * share / np.maximum(local + np.float32(p[clear].mean() / 50), np.float32(1e-12))
     return total / np.float32(len(power))
 

@@ -63,7 +63,8 @@ def measure(pixels: TilePixels) -> Cells:
 
     logs = np.log(np.maximum(power[0], np.float32(_LEAST_POWER)))
     logs = np.where(valid, logs - (logs[valid].mean() if valid.any() else 0), np.float32(0))
-    variance = local(logs * logs, ROUGH) - local(logs, ROUGH) ** 2
+    squares, means = local(np.stack([logs * logs, logs]), ROUGH)
+    variance = squares - means**2
     roughness = np.log(np.maximum(variance, np.float32(_LEAST_VARIANCE)))
     texture = local(np.where(valid, roughness, 0), AROUND)
     return Cells(level_db(NEAR), level_db(WIDE), texture, valid)
