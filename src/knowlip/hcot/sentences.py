@@ -180,7 +180,9 @@ def _boundary(f: Facts) -> Told:
     if kind is None:
         order = _order(f)
         if len(order) == 1 and f.number("pattern.edge_density", 1.0) < NO_BORDERS:
-            return Content("none", {"presence": _value("number", "no", "pattern.edge_density"), "main": _cover(order[0])})
+            return Content(
+                "none", {"presence": _value("number", "no", "pattern.edge_density"), "main": _cover(order[0])}
+            )
         return "too few borders between classes to measure"
     return Content(
         "any", {"kind": _value("relation", kind, "boundary.kind" if "boundary.kind" in f else "boundary.step_db")}

@@ -36,7 +36,7 @@ _CLEAR, _ON_WATER, _ON_LAND = 0.85, 0.7, 0.25
 _LEAST_SURE, _MOST_SURE = 0.4, 0.9
 """Confidence in a ship on what is hardly and what is surely water."""
 _LISTED = (_LEAST_SURE + _MOST_SURE) / 2
-"""Confidence from which a ship is listed where others are in doubt: where there is more water than not around it."""
+"""Confidence from which a ship is one: where there is more water than not around it."""
 _FAINT = 5.0
 """Multiples of what a cell has to exceed that a ship's peak reaches."""
 _GHOST, _FAINT_GHOST, _SHORTEST_M = 10**-0.9, 10**-0.5, 20.0
@@ -48,9 +48,9 @@ _SLENDER, _FILLED = 2.2, 0.35
 _BERTH_M, _HULL_M = 60.0, 100.0
 """How far from open water a berthed ship's far side lies at most, and a window in which one hull is the brightest."""
 _MAY_BE_HULL_M2, _HULL_M2, _HULL_ENDS, _HULL_EDGE = 60_000.0, 200_000.0, 0.25, 0.05
-"""A cell by the shore that returns as much as so much water may be a ship at berth, and surely is one: 85 % of the tiles
-with nothing brighter have as many ships as are found off the shore, and 95 % of those with hulls no fewer than these. A
-hull ends at the given shares of the second limit, and of the brightest cell in its window."""
+"""A cell by the shore that returns as much as so much water may be a ship at berth, and surely is one: 85 % of the
+tiles with nothing brighter have as many ships as are found off the shore, and 93 % of those with hulls no fewer than
+these. A hull ends at the given shares of the second limit, and of the brightest cell in its window."""
 FINEST_GSD_M = 4.0
 """Finer images resolve decks, cranes and piers, so that ships at berths are not told from these."""
 CUT, _FAINT_RETURN, _SHAPE = "a target is cut by the frame", "a return is faint", "a bright return has no ship's shape"
@@ -104,20 +104,19 @@ def find_targets(
         return Targets()
     tile = _Tile(found, pixels, water, cover.probability[CLASSES.index("water")], gsd_m, look_azimuth_deg)
     verdicts = [(g, v) for g in found.groups if (v := _judged(g, tile)) is not None]
-    ships = [v for _, v in verdicts if not isinstance(v, str)]
+    ships = tuple(v for _, v in verdicts if not isinstance(v, str) and v.confidence >= _LISTED)
     reasons = {v for _, v in verdicts if isinstance(v, str)}
     if not ships:
         # faint returns alone are hardly ever ships
         reasons -= {_FAINT_RETURN}
     if not reasons:
-        return Targets(tuple(ships))
-    listed = tuple(s for s in ships if s.confidence >= _LISTED)
+        return Targets(ships)
     hulls = [h for g, v in verdicts if v == _BY_SHORE for h in _hulls(g, tile)]
     if hulls:
         # where ships lie side by side, about half of them stand out
-        return Targets(listed, AT_BERTHS, tuple(hulls), len(hulls))
-    cut = [_centre(g) for g, v in verdicts if v == CUT] if listed else []
-    return Targets(listed, next(r for r in (_BY_SHORE, CUT, _FAINT_RETURN, _SHAPE) if r in reasons), tuple(cut))
+        return Targets(ships, AT_BERTHS, tuple(hulls), len(hulls))
+    cut = [_centre(g) for g, v in verdicts if v == CUT] if ships else []
+    return Targets(ships, next(r for r in (_BY_SHORE, CUT, _FAINT_RETURN, _SHAPE) if r in reasons), tuple(cut))
 
 
 def water_cells(cover: CoverMap) -> NDArray[np.bool_]:
