@@ -115,8 +115,14 @@ def find_targets(
     if hulls:
         # where ships lie side by side, about half of them stand out
         return Targets(ships, AT_BERTHS, tuple(hulls), len(hulls))
-    cut = [_centre(g) for g, v in verdicts if v == CUT] if ships else []
-    return Targets(ships, next(r for r in (_BY_SHORE, CUT, _FAINT_RETURN, _SHAPE) if r in reasons), tuple(cut))
+    doubt = next(r for r in (_BY_SHORE, CUT, _FAINT_RETURN, _SHAPE) if r in reasons)
+    if not ships:
+        return Targets((), doubt)
+    # beside ships what is cut is mostly one as well, and so is one of several faint returns
+    others = [g for g, v in verdicts if v == CUT]
+    if doubt == _FAINT_RETURN:
+        others = [max((g for g, v in verdicts if v == _FAINT_RETURN), key=lambda g: g.contrast)]
+    return Targets(ships, doubt, tuple(_centre(g) for g in others))
 
 
 def water_cells(cover: CoverMap) -> NDArray[np.bool_]:

@@ -88,7 +88,7 @@ def _together(found: Targets, gsd_m: float, sure: float) -> list[Fact]:
     else:
         width = float(np.median([t.width_m for t in targets]))
         told.insert(1, _metres("target.width_m", width, sure, f"median; {within}"))
-    if len(found.centres) > 1:
+    if len(targets) > max(1, len(found.others)):
         told.append(Fact("target.arrangement", arrangement(found.centres), 4, "positions", min(sure, 0.6)))
     return told
 
