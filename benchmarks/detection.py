@@ -7,8 +7,9 @@ Tiles of 256 pixels are described by the evidence engine, pixels alone; the trut
 are judged apart in tiles whose 1 to 20 targets lie whole in the frame and all in open water (`open`), in such whose
 targets lie whole in the frame but at a berth, on an apron or, under way, imaged beside their river (`at land`), in
 tiles in which the frame cuts a target (`cut`: a target is theirs if its centre is), and in tiles without any. A tile
-either states a number, or says that it is in doubt, or finds nothing; `stated` has the first as its base, `all` every
-tile. Aircraft, which platforms of up to 3 m show, are targets too, and are judged apart once more: those found and
+either states a number for sure (`stated`), or one that is in doubt (`guessed`), or only that it is in doubt (`doubt`),
+or finds nothing; `all` has every tile as its base. Beside numbers in doubt some tiles state how many there are at
+least. Aircraft, which platforms of up to 3 m show, are targets too, and are judged apart once more: those found and
 missed, numbers stated in tiles with 1 to 20 whole in the frame, and tiles without any in which some are found.
 
 Positions and lengths are right within two resolution cells or a tenth of the true length, whichever is more; targets
@@ -177,6 +178,7 @@ def judged(corpus: Corpus, sensor: str, sheet: list[Image.Image]) -> dict[str, A
     boxes: Counter[str] = Counter()
     air: Counter[str] = Counter()
     why: Counter[str] = Counter()
+    numbers: Counter[str] = Counter()
     took: dict[bool, list[float]] = {True: [], False: []}
     for view, true in seen(corpus):
         began = time.process_time()
@@ -190,21 +192,27 @@ def judged(corpus: Corpus, sensor: str, sheet: list[Image.Image]) -> dict[str, A
         tile = tally[kind]
         centred = [t for t in true if t.centred]
         tile["tiles"] += 1
-        stated = int(facts.number("target.count")) if "target.count" in facts else None
+        number = int(facts.number("target.count")) if "target.count" in facts else None
+        stated = None if "target.doubt" in facts else number
         plain = cell_averaging(view)
         tile["plain_exact"] += len(plain) == len(centred)
-        if stated is None and "target.doubt" in facts:
-            tile["doubt"] += 1
+        if "target.doubt" in facts:
             why[facts.value("target.doubt", "")] += bool(true)
-        elif stated is None:
-            tile["silent"] += 1
-            tile["exact"] += not centred
+        if number is None:
+            tile["doubt" if "target.doubt" in facts else "silent"] += 1
+            tile["exact"] += not centred and "target.doubt" not in facts
         else:
-            tile["stated"] += 1
-            main = Counter(t.cls for t in centred).most_common(1)
-            right = bool(main) and stated == main[0][1] and facts.value("target.class", "") == main[0][0]
-            tile["stated_exact"] += right
+            of_class = [t for t in centred if t.cls == facts.value("target.class", "")]
+            right, how = number == len(of_class) == len(centred), "guessed" if stated is None else "stated"
             tile["exact"] += right
+            for where in (tile, numbers):
+                where[how] += 1
+                where[f"{how}_exact"] += right
+            numbers[f"{how}_off"] += abs(number - len(of_class))
+            if "target.least" in facts:
+                numbers["least"] += 1
+                numbers["least_holds"] += facts.number("target.least") <= len(of_class)
+        if stated is not None:
             said, there = set(facts.value("target.cells", [""])), cells([t.centre for t in centred])
             boxes["cells_right"] += len(said & there)
             boxes["cells"] += len(said | there)
@@ -218,14 +226,26 @@ def judged(corpus: Corpus, sensor: str, sheet: list[Image.Image]) -> dict[str, A
             kind: {
                 "tiles": c["tiles"],
                 "stated": c["stated"],
+                "guessed": c["guessed"],
                 "doubt": share(c["doubt"], c["tiles"]),
                 "nothing_found": share(c["silent"], c["tiles"]),
                 "exact_of_stated": share(c["stated_exact"], c["stated"]),
+                "exact_of_guessed": share(c["guessed_exact"], c["guessed"]),
                 "exact_of_all": share(c["exact"], c["tiles"]),
                 "plain_exact_of_all": share(c["plain_exact"], c["tiles"]),
             }
             for kind, c in tally.items()
             if c["tiles"]
+        },
+        "numbers": {
+            "of_all_tiles": share(numbers["stated"] + numbers["guessed"], sum(c["tiles"] for c in tally.values())),
+            **{
+                f"{how}_{figure}": share(numbers[f"{how}_{figure}"], numbers[how])
+                for how in ("stated", "guessed")
+                for figure in ("exact", "off")
+            },
+            "least": numbers["least"],
+            "least_holds": share(numbers["least_holds"], numbers["least"]),
         },
         "targets": boxes["true"],
         "recall": share(boxes["hit"], boxes["true"]),
@@ -322,6 +342,7 @@ def real(data: Path, sheet: list[Image.Image], work: Path) -> dict[str, Any]:
         found = view.detections
         tally["tiles"] += 1
         tally["in_doubt"] += bool(found.doubt)
+        tally["number_in_doubt"] += bool(found.doubt and found.centres)
         tally["listed_in_doubt"] += len(found.objects) if found.doubt else 0
         tally["tiles_with_a_number"] += bool(found.objects and not found.doubt)
         tally["counted"] += 0 if found.doubt else len(found.objects)
@@ -335,6 +356,7 @@ def show(sensor: str, figures: dict[str, Any]) -> None:
     print(f"\n{sensor}: {figures['targets']} targets whole in their frame")
     for kind, c in figures["counts"].items():
         print(f"  counts, {kind:8} " + "  ".join(f"{k} {v}" for k, v in c.items()))
+    print("  numbers      " + "  ".join(f"{k} {v}" for k, v in figures["numbers"].items()))
     for name, goal in (("recall", ""), ("precision", ""), ("positions", "goal .97"), ("lengths", "goal .95")):
         print(f"  {name:12} {figures[name]}   plain {figures[f'plain_{name}']}   {goal}")
     print("  aircraft     " + "  ".join(f"{k} {v}" for k, v in figures["aircraft"].items()))

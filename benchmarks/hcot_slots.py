@@ -9,6 +9,9 @@ leave open:
   the tile does on average, and if the class is denser inside the part than outside; for targets if it names the cells
   that their centres lie in, or for more than two such cells some of them; for traces of roads if there are roads;
 - a class is the largest, or the second, if it lacks no more than 5 points to be it;
+- no border between covers is right if one class has all of the tile but 5 points; some roads that are not traced are
+  right if a hundredth of the tile is paved, whether in long lines or not; what targets number at least is right if they
+  are no fewer;
 - a word for a range (how dense, how sharp, how laid out) is right if the true figure lies in its range, or no further
   outside than a tenth of the scale's length;
 - lengths are right within two resolution cells or a tenth, whichever is more, and the ten metres that words round to;
@@ -227,6 +230,9 @@ def boundary(t: Truth, w: Words) -> dict[str, bool]:
     b = np.concatenate([t.cover[1:].ravel(), t.cover[:, 1:].ravel()])
     border = a != b
     step = float(np.nanmedian(np.abs(level[a] - level[b])[border])) if border.any() else 0.0
+    if "presence" in w:
+        main = COVER[w["main"]]
+        return {"presence": bool(t.share[1:].max() >= 1 - TIE), "main": largest(t.share, main)}
     return {"kind": in_range(step, STEP_DB[w["kind"]], 1.0)}
 
 
@@ -253,6 +259,10 @@ def roads(t: Truth, w: Words) -> dict[str, bool]:
     lines = road_lines(t)
     if w["presence"] == "no":
         return {"presence": not lines.any() or bool(t.share[LandCover.ROAD] < 0.01)}
+    if w["presence"] == "some":
+        # untraced: of any length
+        paved = {"presence": bool(t.share[LandCover.ROAD] >= 0.01)}
+        return paved | ({"gsd": abs(float(w["gsd"]) - t.gsd_m) <= 0.01 * t.gsd_m} if "gsd" in w else {})
     out = {"presence": bool(lines.any())}
     if "where" in w:
         there = [bool(part.any()) for part in nine(lines)]
@@ -303,6 +313,8 @@ def number(words: str) -> int:
 
 
 def count(t: Truth, w: Words) -> dict[str, bool]:
+    if "least" in w:
+        return {"least": number(w["least"]) <= len(t.targets)} | noun(t, w)
     return {"count": number(w["count"]) == len(t.targets)} | noun(t, w)
 
 

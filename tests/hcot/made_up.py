@@ -53,10 +53,14 @@ def made_up(seed: int, complete: bool = False, weak: float = 0.3) -> Facts:
         "pattern.edge_density": r.uniform(0, 0.5),
         "boundary.step_db": r.uniform(0, 10),
         "water.kind": r.choice(["sea", "river", "lake", "pond"]),
-        "road.lines": r.randint(0, 5),
+        "road.lines": r.choice([0, 0, 1, 2, 3, 5]),
+        "image.gsd_m": r.choice([10.002, 3.0, 0.7]),
         **{f"cover.{c}.share": shares[c] for c in shares},
         **{f"cover.{c}.cells": cells() for c in order},
     }
+    if len(order) == 1:
+        del values["boundary.step_db"]
+        values["pattern.edge_density"] = r.uniform(0, 0.0015)
     if r.random() < 0.6:
         n, cls = r.choice([1, 1, 2, 3, 8, 11, 18, 80]), r.choice(list(CATEGORIES))
         values |= {
@@ -75,6 +79,10 @@ def made_up(seed: int, complete: bool = False, weak: float = 0.3) -> Facts:
             values["target.arrangement"] = r.choice(
                 ["in a line", "clustered", "scattered", "close together", "far apart"]
             )
+        if r.random() < 0.3:
+            values["target.doubt"] = "a return is faint"
+            if cls == "ship":
+                values["target.least"] = -(-n // 2)
     if not complete:
         values = {name: v for name, v in values.items() if r.random() < 0.85}
     return Facts(Fact(n, v, 3, "made up", 0.4 if r.random() < weak else 0.8) for n, v in values.items())

@@ -105,5 +105,9 @@ def test_regions_and_positions_of_a_corpus_agree_with_its_cells(described):
             continue
         points = [r["question"].split("[")[1].rstrip("]?").split(", ") for r in asked["target recognition"]]
         cells = {str(min(int(float(y) * 3 / 100), 2) * 3 + min(int(float(x) * 3 / 100), 2) + 1) for x, y in points}
-        assert ",".join(sorted(cells)) == asked["target positioning"][0]["answer"]
-        assert str(len(points)) == asked["count"][0]["answer"]
+        answered = set(asked["target positioning"][0]["answer"].split(","))
+        # what is not seen whole has a place and no type
+        in_doubt = "target.doubt" in asked["count"][0]["facts"]
+        assert cells <= answered if in_doubt else cells == answered
+        number = int(asked["count"][0]["answer"])
+        assert len(points) <= number if in_doubt else len(points) == number

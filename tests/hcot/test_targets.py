@@ -9,9 +9,10 @@ from scipy.stats import gamma
 from knowlip.core.statements import Fact
 from knowlip.corpus.store import TilePixels
 from knowlip.hcot import clutter, cover, targets
+from knowlip.hcot.answers import answers
 from knowlip.hcot.berths import ships_on_mapped_water
 from knowlip.hcot.boxes import oriented_box
-from knowlip.hcot.phrasing import HEDGES
+from knowlip.hcot.phrasing import HEDGE_BELOW, HEDGES
 from knowlip.hcot.sentences import missing, statements
 from knowlip.hcot.steps import calibration, instances
 from knowlip.hcot.view import Facts
@@ -114,21 +115,30 @@ def test_returns_on_land_are_not_ships():
     assert found_in(tile([(100, 100, 20, 4, 12.0)], ground), np.zeros((8, 8), bool)) == targets.Targets()
 
 
-def test_bright_shore_withholds_the_number_and_lists_the_ships():
+@pytest.mark.parametrize(
+    ("db", "doubt"), [(14.0, "ships at berths lie close"), (5.0, "may be ships at berth"), (-3.0, "")]
+)
+def test_what_is_bright_by_the_shore_is_a_ship_leaves_doubt_or_neither(db, doubt):
     ground = np.full((256, 256), -20.0)
     ground[200:] = -6.0
-    # a quay with something bright along it, that may be cranes or ships
-    places = [(60, 60, 20, 4, 8.0), (197, 100, 24, 5, 14.0)]
+    # a quay with something bright along it
+    places = [(60, 60, 20, 4, 8.0), (197, 100, 24, 5, db)]
     sea = np.ones((8, 8), bool)
     sea[6:] = False
     found = found_in(tile(places, ground), sea)
-    assert found.doubt == "bright returns by the shore may be ships at berth"
+    assert doubt in found.doubt
+    assert bool(doubt) == bool(found.doubt)
     assert any(np.hypot(t.centre[0] - 70, t.centre[1] - 62) < 2 for t in found.objects)
+    berthed = [c for c in found.others if np.hypot(c[0] - 112, c[1] - 199) < 12]
+    assert len(berthed) == len(found.others) == found.hidden == (1 if db > 10 else 0)
 
 
-def test_ship_cut_by_the_frame_withholds_the_number():
-    found = found_in(tile([(100, 250, 6, 4, 10.0)]))
-    assert found.doubt == "a target is cut by the frame"
+def test_ship_cut_by_the_frame_counts_beside_a_whole_one_and_its_number_is_in_doubt():
+    cut = (100, 250, 6, 4, 10.0)
+    alone, beside = found_in(tile([cut])), found_in(tile([cut, (60, 60, 20, 4, 8.0)]))
+    assert alone.doubt == beside.doubt == "a target is cut by the frame"
+    assert (len(alone.objects), len(alone.centres)) == (0, 0)
+    assert (len(beside.objects), len(beside.centres)) == (1, 2)
 
 
 def test_ghost_of_a_ship_is_not_counted():
@@ -167,24 +177,40 @@ def facts_of(found):
     return facts
 
 
-def test_doubtful_number_is_neither_stated_nor_denied():
+def test_number_in_doubt_hedges_and_says_why():
     sure = found_in(tile([(30, 40, 20, 4, 8.0), (120, 180, 12, 3, 5.0)]))
     facts = facts_of(sure)
     assert facts.value("target.count", 0) == 2
     assert any(s.dimension == "count" for s in statements("t", facts))
-    doubtful = facts_of(targets.Targets(sure.objects, "a target is cut by the frame"))
-    assert "target.count" not in doubtful
-    assert len(doubtful.value("target.positions", [0.0])) == 4
+    reason = "a target is cut by the frame"
+    doubtful = facts_of(targets.Targets(sure.objects, reason, ((250.0, 100.0),)))
+    assert doubtful.number("target.count") == 3
+    assert len(doubtful.value("target.positions", [0.0])) == 6
+    assert doubtful.value("target.types", [""])[-1] == ""
     said = {s.dimension: s for s in statements("t", doubtful) if s.schema == "target"}
-    assert "location" in said
-    assert "count" not in said
+    assert said["count"].slots[0].value.lower() == "three"
+    assert {"target.count", "target.doubt"} <= set(said["count"].facts)
     # what is said of the ships that were found takes itself back
     assert all(HEDGES.search(s.text) for s in said.values())
-    assert "target/count: the number of targets is in doubt: a target is cut by the frame" in missing(doubtful).value
-    nothing = facts_of(targets.Targets((), "a target is cut by the frame"))
-    assert "target: the number of targets is in doubt: a target is cut by the frame" in missing(nothing).value
+    asked = next(a for a in answers(doubtful) if a.kind == "count")
+    assert asked.answer == "3"
+    assert asked.confidence < HEDGE_BELOW
+    nothing = facts_of(targets.Targets((), reason))
+    assert "target.count" not in nothing
+    assert f"target: the number of targets is in doubt: {reason}" in missing(nothing).value
     # a claimed number meets no measured zero
-    assert "target.count" not in calibration.as_ground(doubtful)
+    assert "target.count" not in calibration.as_ground(nothing)
+
+
+def test_hulls_at_berth_are_what_there_is_at_least():
+    facts = facts_of(targets.Targets((), targets.AT_BERTHS, ((10.0, 20.0), (30.0, 20.0)), 2))
+    assert (facts.number("target.least"), facts.number("target.count")) == (2, 4)
+    said = {s.dimension: s for s in statements("t", facts) if s.schema == "target"}
+    assert set(said) == {"count"}
+    assert {s.name for s in said["count"].slots} == {"least", "noun"}
+    assert said["count"].slots[0].value.lower() == "two"
+    assert not HEDGES.search(said["count"].text)
+    assert next(a.answer for a in answers(facts) if a.kind == "count") == "4"
 
 
 def test_facts_of_ships_hold_what_phrases_say():

@@ -19,12 +19,12 @@ from knowlip.hcot.view import Facts
 from knowlip.hcot.words import article, metres, percent
 
 SEEDS = range(600)
-AN = {"airport", "industrial", "open", "irregular", "obvious", "evident", "analyst", "airliner"}
+AN = {"airport", "industrial", "open", "irregular", "obvious", "evident", "analyst", "airliner", "exact"}
 A = set(
     """planner single line constant small little minor few calm smooth dark median larger hull radar sar port harbour
     dense residential commercial military parkland quarry farmland woodland transport mixed coastal mountainous hilly
     river plain uniform linear grid-like patchy lake pond cargo coaster large helicopter village town city
-    metropolis whole narrow""".split()  # noqa: SIM905
+    metropolis whole narrow minimum pixel ground""".split()  # noqa: SIM905
 )
 SINGULAR = "lies|is|was|stands|appears|shows|holds|contains|floats|rests|covers|fills|marks|crosses|occupies|takes"
 PLURAL = "lie|are|were|stand|appear|show|hold|contain|float|rest|cover|fill|mark|indicate|cross|run|occupy|take"

@@ -22,7 +22,7 @@ from knowlip.hcot.boxes import Box, oriented_box
 from knowlip.hcot.cover import CELL_PX, CLASSES, CoverMap
 from knowlip.hcot.cover.table import SPECKLE_TEXTURE
 from knowlip.hcot.detection import Detections, cell_power, detect, grown_window
-from knowlip.hcot.targets import SPREAD_PX, Targets
+from knowlip.hcot.targets import CUT, SPREAD_PX, Targets
 
 FINEST_M, COARSEST_M = 1.2, 3.0
 """Ground sample distances between which aircraft are looked for: coarser ones leave too few cells, and in finer ones
@@ -118,7 +118,7 @@ class _Group:
 def _doubt(groups: list[_Group]) -> str:
     """Why the number of aircraft cannot be told; empty where it can."""
     if any(g.at_edge and g.paved >= _NEARLY for g in groups):
-        return "a target is cut by the frame"
+        return CUT
     if any(_NEARLY <= g.paved < _CLEAR for g in groups):
         return "bright returns beside others may be aircraft"
     return ""

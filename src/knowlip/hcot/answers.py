@@ -124,7 +124,7 @@ def _about_targets(f: Facts) -> Iterator[_Asked]:
     n, cls = int(f.number("target.count")), f.value("target.class", "")
     if n <= 0:
         return
-    yield "count", COUNT, str(n), ("target.count",)
+    yield "count", COUNT, str(n), ("target.count", *(d for d in ("target.doubt",) if d in f))
     positions, types = f.value("target.positions", [0.0]), f.value("target.types", [""])
     if cls and len(positions) == 2 * len(types):
         for x, y, kind in zip(positions[0::2], positions[1::2], types, strict=True):

@@ -22,12 +22,10 @@ from knowlip.hcot import clutter
 from knowlip.hcot.boxes import Box, oriented_box
 from knowlip.hcot.cover import CELL_PX
 from knowlip.hcot.detection import FALSE_ALARM_RATE, GROWN_RATE, SIDE_LOBE, fit_clutter
-from knowlip.hcot.targets import SPREAD_PX, Targets
+from knowlip.hcot.targets import AT_BERTHS, CUT, SPREAD_PX, Targets
 
 LEAST_WATER = 0.01
 """Share of a tile that mapped water has to have to be looked at."""
-FINEST_GSD_M = 4.0
-"""Finer images resolve decks, cranes and piers, which these limits do not tell apart."""
 _SHORE_M = 10.0
 """How far maps of shores are wrong or out of place; what is bright only so near to one is the shore."""
 _GAP_M, _LOBE_REACH_PX, _EDGE_REACH_PX = 12.0, 31, 11
@@ -79,9 +77,9 @@ def ships_on_mapped_water(pixels: TilePixels, water: NDArray[np.bool_], looks: f
     scene = _Water(water, away, level, least, gsd_m)
     ships = tuple(ship for part in _parts(bright, seed, water, gsd_m) for ship in _ships(*part, scene, least))
     if any(s.confidence < _SURE_AWAY for s in ships):
-        return Targets(ships, "ships at berths lie close to each other and to what stands on the quay")
+        return Targets(ships, AT_BERTHS)
     edge = seed[[0, -1]].any() or seed[:, [0, -1]].any()
-    return Targets(ships, "a target is cut by the frame" if edge else "")
+    return Targets(ships, CUT if edge else "")
 
 
 @dataclass(frozen=True)

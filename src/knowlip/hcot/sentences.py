@@ -30,7 +30,12 @@ MISSING = "statement.missing"
 
 SMALL_WATER_SHARE = 0.03
 NO_WATER_SHARE = 0.005
-NO_ROAD_SHARE = 0.01
+NO_ROAD_SHARE, SOME_ROADS_SHARE = 0.01, 0.025
+"""Expected shares of pavement below which there is no main road, and from which there are roads, traced or not."""
+STREETS_SHARE = 0.1
+"""Built-up share from which what is not traced runs between buildings."""
+NO_BORDERS = 0.002
+"""Borders a cell: a single spot of a few dozen cells in a tile of 256 pixels."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +178,11 @@ def _layout(f: Facts) -> Told:
 def _boundary(f: Facts) -> Told:
     kind = boundary_word(f)
     if kind is None:
+        order = _order(f)
+        if len(order) == 1 and f.number("pattern.edge_density", 1.0) < NO_BORDERS:
+            return Content(
+                "none", {"presence": _value("number", "no", "pattern.edge_density"), "main": _cover(order[0])}
+            )
         return "too few borders between classes to measure"
     return Content(
         "any", {"kind": _value("relation", kind, "boundary.kind" if "boundary.kind" in f else "boundary.step_db")}
@@ -200,7 +210,7 @@ def _roads(f: Facts) -> Told:
         if "cover.road.share" not in f and "road.lines" not in f:
             return _not_known("road.lines", "cover.road.share")
         if f.number("cover.road.share") >= NO_ROAD_SHARE:
-            return "roads are likely, but none can be traced"
+            return _untraced(f)
         basis = "road.lines" if "road.lines" in f else "cover.road.share"
         return Content("none", {"presence": _value("number", "no", basis)})
     presence = "one" if lines == 1 else "two" if lines == 2 else "several"
@@ -213,6 +223,18 @@ def _roads(f: Facts) -> Told:
         },
         plural=lines > 1,
     )
+
+
+def _untraced(f: Facts) -> Told:
+    """Roads of which the ground's mixture tells, while none is wide or long enough to be traced."""
+    if f.number("cover.road.share") < SOME_ROADS_SHARE:
+        return "roads are as likely as not, and none can be traced"
+    values = {"presence": _value("number", "some", "cover.road.share")}
+    if "image.gsd_m" in f:
+        values["gsd"] = _value("size", f"{f.number('image.gsd_m'):.3g}", "image.gsd_m")
+    if f.number("cover.building.share") >= STREETS_SHARE:
+        return Content("streets", values, ("cover.building.share",), True)
+    return Content("untraced", values, (), True)
 
 
 def _water(f: Facts) -> Told:
@@ -245,7 +267,6 @@ def _targets(content: Callable[[Facts, int, str], Told]) -> Callable[[Facts], To
     """Content of tiles that have targets: `content(facts, number, class)`."""
 
     def of(f: Facts) -> Told:
-        # where their number is in doubt, it is that of the ones found
         n = int(f.number("target.count", len(f.value("target.positions", [0.0])) // 2))
         return content(f, n, f.value("target.class", "ship")) if n > 0 else _none_found(f)
 
@@ -264,7 +285,14 @@ def _count(f: Facts, n: int, cls: str) -> Told:
         return _none_found(f)
     if "target.class" not in f:
         return _not_known("target.class")
-    return Content("any", {"count": _value("number", number_word(n), "target.count"), **_noun(f, n, cls)}, (), n > 1)
+    # a number in doubt rests on the reason why it is
+    doubt = ("target.doubt",) if "target.doubt" in f else ()
+    if "target.least" in f:
+        least = int(f.number("target.least"))
+        said = {"least": _value("number", number_word(least), "target.least"), **_noun(f, least, cls)}
+        return Content("least", said, doubt, least > 1)
+    said = {"count": _value("number", number_word(n), "target.count"), **_noun(f, n, cls)}
+    return Content("any", said, doubt, n > 1)
 
 
 @_targets
@@ -316,6 +344,8 @@ def _arrangement(f: Facts, n: int, cls: str) -> Told:
 
 @_targets
 def _region(f: Facts, n: int, cls: str) -> Told:
+    if cls == "ship" and "target.cells" not in f:
+        return _not_known("target.cells")
     name = "water.kind" if cls == "ship" else "target.region"
     kind = f.value(name, "")
     if not kind:

@@ -163,7 +163,7 @@ class TileView:
     def _mapped_water(self) -> NDArray[np.bool_] | None:
         """Water by maps that know nearly all of the tile, where ships are to be looked for by it; None elsewhere."""
         codes = self.map_cover
-        if codes is None or (self.gsd_m or 0) < berths.FINEST_GSD_M or np.mean(codes > 0) < _MAPPED:
+        if codes is None or (self.gsd_m or 0) < targets.FINEST_GSD_M or np.mean(codes > 0) < _MAPPED:
             return None
         water: NDArray[np.bool_] = codes == cover.CODE["water"]
         return water if water.mean() >= berths.LEAST_WATER else None
