@@ -1,10 +1,12 @@
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.numpy import load_file
 
+import knowlip.training.capfilt as capfilt_module
 from knowlip.model.bert import BertConfig
 from knowlip.model.knowlip import KnowLIP, KnowLIPConfig
 from knowlip.model.tokenizer import Tokenizer
@@ -88,15 +90,44 @@ def test_captions_are_written_from_the_image_and_filtered_too(overfit):
     assert again == found
 
 
-def test_run_learns_on_from_what_is_left_and_resumes(described, tmp_path):
-    config = load_config(None, [*TINY, "objective=blip+capfilt", "loss.contrast_first=0"])
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    done = pretrain(described, config, whole)
+CONFIG = (*TINY, "objective=blip+capfilt", "loss.contrast_first=0")
+
+
+def test_a_filter_that_leaves_next_to_nothing_is_not_obeyed(described, tmp_path):
+    # ten steps are too few for a head that sees two wrong pairs for each right one
+    done = pretrain(described, load_config(None, CONFIG), tmp_path / "model")
+    record = json.loads((tmp_path / "model/capfilt.json").read_text())
+    train = described.tile_ids("train")
     assert done.steps == 10
+    assert not record["obeyed"]
+    assert record["kept"] + record["dropped"] == described.statements(0, train).num_rows
+    assert record["written"] + record["refused"] <= len(train)
+
+
+def test_run_learns_on_from_what_is_left_and_resumes(described, tmp_path, monkeypatch):
+    def even_ones(model, tokenizer, tokens, where, texts):
+        return torch.tensor([1.0 - 2.0 * (len(text) % 2) for text in texts])
+
+    seen = []
+
+    class Told(capfilt_module.PretrainData):
+        def __init__(self, source, texts, *others):
+            super().__init__(source, texts, *others)
+            seen.append({s.statement_id for sentences in texts.values() for s in sentences})
+
+    monkeypatch.setattr(capfilt_module, "matching", even_ones)
+    monkeypatch.setattr("knowlip.training.loop.PretrainData", Told)
+    config, whole, stopped = load_config(None, CONFIG), tmp_path / "whole", tmp_path / "stopped"
+    pretrain(described, config, whole)
     record = json.loads((whole / "capfilt.json").read_text())
-    statements = described.statements(0, described.tile_ids("train")).num_rows
-    assert record["kept"] + record["dropped"] == statements
-    assert record["written"] + record["refused"] <= len(described.tile_ids("train"))
+    changed = pq.read_table(whole / "capfilt.parquet").to_pylist()
+    said = {r["statement_id"]: r["text"] for r in described.statements(0, described.tile_ids("train")).to_pylist()}
+    written = {r["statement_id"] for r in changed if r["status"] == "original"}
+    assert record["obeyed"]
+    assert len(written) == record["written"] > 0
+    assert seen[0] == said.keys()
+    assert seen[1] == {i for i, text in said.items() if len(text) % 2 == 0} | written
+    # a control keeps its texts to itself
     assert described.rounds() == [0]
 
     def stop_after_nine(step, total, losses):
@@ -105,6 +136,8 @@ def test_run_learns_on_from_what_is_left_and_resumes(described, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         pretrain(described, config, stopped, stop_after_nine)
+    # what was chosen is read again, and not chosen again
+    monkeypatch.setattr(capfilt_module, "matching", None)
     pretrain(described, config, stopped)
     one, other = (load_file(f / "model.safetensors") for f in (whole, stopped))
     assert all(np.array_equal(one[k], other[k]) for k in one)
