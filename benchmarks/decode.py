@@ -6,9 +6,9 @@ BLIP captioners with random weights, as wide and deep as the text encoders of ou
 layer as published ones have it, write up to 20 words from 64 patches, greedy and with 3 beams. In `full` no text ends
 before; in `ending` the end's score is such that it wins at about one of twelve words. The vocabulary has 2,000 words,
 and BLIP's 30,524 in `base`, which --quick leaves out. Images are encoded beforehand, as that takes both the same. Both
-alternate in one process, in float32; a rate counts the tokens of the texts that come back, a ratio is the median over rounds.
-Texts must be the same to the token: `same` is their share, and what rounding decides otherwise shows there. The last
-line is a JSON object.
+alternate in one process, in float32; a rate counts the tokens of the texts that come back, a ratio is the median over
+rounds. Texts must be the same to the token: `same` is their share, and what rounding decides otherwise shows there. The
+last line is a JSON object.
 """
 
 from __future__ import annotations
