@@ -14,6 +14,7 @@ from knowlip.corpus.store import REBUILT, STATEMENT_SCHEMA, Corpus
 from knowlip.model.knowlip import KnowLIP
 from knowlip.scio.rebuild import rebuild
 from knowlip.scio.screen import screen
+from knowlip.training.capfilt import bootstrapped
 from knowlip.training.config import PretrainConfig
 from knowlip.training.loop import Progress, Run, begin, finish, train, trained_model, training_texts
 from knowlip.training.ranks import once
@@ -52,7 +53,8 @@ def pretrain(
     """Pretrain on the training split of an annotated corpus; a stopped run goes on from its last checkpoint.
 
     Three phases: all statements as they are; one round of screening and rebuilding, written to the corpus as round 1;
-    and on from the repaired statements. Controls, which cannot fill slots, have the first alone.
+    and on from the repaired statements. Controls, which cannot fill slots, have the first alone;
+    `blip+capfilt` has a round of its own in place of the second, kept in the run.
 
     Args:
         out: Folder of the model: weights, tokenizer, configuration, losses, checkpoint.
@@ -66,7 +68,9 @@ def pretrain(
         return Pretrained(out, scio=ScioOutcome(**scio) if scio else None, **known)
     train(run, training_texts(corpus, run.tokenizer, 0), config.optim.steps, progress)
     outcome = None
-    if config.rounds:
+    if config.rounds and config.objective == "blip+capfilt":
+        train(run, bootstrapped(run), run.total_steps, progress)
+    elif config.rounds:
         model = trained_model(run)
         outcome = once(lambda: _round(run, model, corpus))
         train(run, training_texts(corpus, run.tokenizer, 1), run.total_steps, progress)

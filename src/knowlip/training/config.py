@@ -105,7 +105,7 @@ class LossConfig(_Part):
 
 
 class ScioConfig(_Part):
-    """The self-consistent round after training.
+    """The round after training: self-consistent, or for `blip+capfilt` that of its captioner and filter.
 
     Attributes:
         rounds: 0 or 1 rounds of screening and rebuilding.
@@ -147,7 +147,7 @@ class PretrainConfig(_Part):
         tracker: A service that figures are also sent to.
     """
 
-    objective: Literal["knowlip", "clip", "siglip", "blip", "mae", "mocov3", "sarjepa"] = "knowlip"
+    objective: Literal["knowlip", "clip", "siglip", "blip", "blip+capfilt", "mae", "mocov3", "sarjepa"] = "knowlip"
     preset: str = "micro"
     seed: int = 0
     checkpoint_every: int = Field(default=100, ge=1)
@@ -169,8 +169,8 @@ class PretrainConfig(_Part):
 
     @property
     def rounds(self) -> int:
-        """Rounds of screening and rebuilding: only the system's own objective can fill slots."""
-        return self.scio.rounds if self.objective == "knowlip" else 0
+        """Rounds of SCIO, which needs the system's own objective to fill slots, or of CapFilt."""
+        return self.scio.rounds if self.objective in ("knowlip", "blip+capfilt") else 0
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PretrainConfig:

@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,8 +68,16 @@ class Run:
 
 def training_texts(corpus: Corpus, tokenizer: Tokenizer, round_: int) -> dict[str, list[Sentence]]:
     """Tokenised statements of the training split as they stand after a round."""
-    texts: dict[str, list[Sentence]] = {t: [] for t in corpus.tile_ids("train")}
-    rows = [r for r in corpus.statements(round_, texts).to_pylist() if r["status"] != DROPPED]
+    train = corpus.tile_ids("train")
+    return texts_of(corpus.statements(round_, train).to_pylist(), train, tokenizer)
+
+
+def texts_of(
+    rows: Sequence[dict[str, Any]], tile_ids: Iterable[str], tokenizer: Tokenizer
+) -> dict[str, list[Sentence]]:
+    """Tokenised statements by tile, without dropped ones; tiles without any have none."""
+    texts: dict[str, list[Sentence]] = {t: [] for t in tile_ids}
+    rows = [r for r in rows if r["status"] != DROPPED]
     for row, sentence in zip(rows, sentences_of(rows, tokenizer), strict=True):
         texts[row["tile_id"]].append(sentence)
     return texts
@@ -358,7 +366,7 @@ def _record(run: Run) -> dict[str, Any]:
             "frequency_bands": sorted(map(str, train["sar:frequency_band"].dropna().unique())),
         },
         "steps": run.step,
-        "last_losses": {k: log[-1][k] for k in ("itc", "itm", "mlm")} if log else {},
+        "last_losses": {k: log[-1][k] for k in run.objective.reported if k != "total"} if log else {},
         "started_from": started or "random weights",
         "config": settings,
     }

@@ -12,6 +12,8 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "clip": Clip,
     "siglip": SigLip,
     "blip": Blip,
+    # differs in what is learned from after a while, see knowlip.training.capfilt
+    "blip+capfilt": Blip,
     "mae": Mae,
     "mocov3": MoCoV3,
     "sarjepa": SarJepa,

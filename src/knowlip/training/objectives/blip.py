@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from knowlip.model.bert import BertLayer
+from knowlip.model.bert import BertAttention, BertLayer
 from knowlip.model.knowlip import KnowLIP
 from knowlip.model.vit import Block
 from knowlip.training.config import PretrainConfig
@@ -42,6 +42,11 @@ class Blip(KnowLipObjective):
         attentions = [layer.attention for layer in model.bert.encoder.layer if isinstance(layer, BertLayer)]
         self.attention = nn.ModuleList(map(copy.deepcopy, attentions))
 
+    @property
+    def attentions(self) -> list[BertAttention]:
+        """The writer's self-attention of each text layer."""
+        return [a for a in self.attention if isinstance(a, BertAttention)]
+
     def forward(self, batch: Batch, moment: Moment) -> Losses:
         """The losses of a batch."""
         losses = super().forward(batch, moment)
@@ -63,7 +68,7 @@ class Blip(KnowLipObjective):
         bert = self.model.bert
         x: Tensor = bert.embeddings(ids)
         back = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=ids.device).tril()[None, None]
-        for layer, attention in zip(bert.encoder.layer, self.attention, strict=True):
+        for layer, attention in zip(bert.encoder.layer, self.attentions, strict=True):
             assert isinstance(layer, BertLayer)
             x = attention(x, x, back)
             if layer.crossattention is not None:
